@@ -1,0 +1,157 @@
+//! What the decision is made from: the site's configuration and one user's record.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The user that passes every check and can be neither disabled nor restricted.
+pub const ADMINISTRATOR: &str = "Administrator";
+/// The user that acts when nobody is known.
+pub const GUEST: &str = "Guest";
+
+/// The site's configuration: everything that is the same for all users.
+#[derive(Debug, Default, Clone)]
+pub struct Model {
+    /// Registered doctypes by name.
+    pub doctypes: HashMap<String, Doctype>,
+    /// Roles by name.
+    pub roles: HashMap<String, Role>,
+    /// How blank links and missing user permissions are treated.
+    pub strict: StrictMode,
+}
+
+/// The setting `strict_user_permissions`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum StrictMode {
+    /// A blank link restricts nobody.
+    #[default]
+    Off,
+    /// A blank link hides the row from users who are restricted on its target.
+    BlankLinks,
+    /// As `BlankLinks`, and a user without any entry for a link's target sees no row that has such a link.
+    DenyByDefault,
+}
+
+/// A kind of document: one table.
+#[derive(Debug, Default, Clone)]
+pub struct Doctype {
+    /// Its name, as administrators write it.
+    pub name: String,
+    /// The column whose text is a document's name.
+    pub name_column: String,
+    /// The column that holds the name of the user who created the document.
+    pub owner_column: Option<String>,
+    /// The column that names a node's parent, which makes the doctype a tree.
+    pub tree_parent_column: Option<String>,
+    /// Has a document lifecycle, so the right `submit` means something.
+    pub submittable: bool,
+    /// May be imported, so the right `import` means something.
+    pub allow_import: bool,
+    /// Under [`StrictMode::DenyByDefault`], links to this doctype hide rows from users without an entry for it.
+    pub deny_by_default: bool,
+    /// Columns that hold names of other documents.
+    pub links: Vec<LinkField>,
+    /// The rules of this doctype, standard and custom ones.
+    pub rules: Vec<Rule>,
+}
+
+impl Doctype {
+    /// The rules in force: if there is a custom rule, of any role and level, the standard ones do not count.
+    pub fn rules_in_force(&self) -> impl Iterator<Item = &Rule> {
+        let customised = self.rules.iter().any(|rule| rule.custom);
+        self.rules.iter().filter(move |rule| rule.custom == customised)
+    }
+}
+
+/// A column that holds the name of a document of another doctype.
+#[derive(Debug, Clone)]
+pub struct LinkField {
+    /// The column.
+    pub column: String,
+    /// The doctype that its values name.
+    pub target: String,
+    /// User permissions on the target do not restrict this column.
+    pub ignore_user_permissions: bool,
+}
+
+/// One line of a doctype's permission table.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Who holds it.
+    pub role: String,
+    /// The group of fields that it is about; only level 0 is about documents.
+    pub permlevel: i16,
+    /// Grants its rights only on documents that the user created.
+    pub if_owner: bool,
+    /// Belongs to the set that replaces the standard rules.
+    pub custom: bool,
+    /// What it grants.
+    pub rights: Vec<String>,
+}
+
+impl Rule {
+    /// Whether it grants `ptype` on documents.
+    pub fn grants(&self, ptype: &str) -> bool {
+        self.permlevel == 0 && self.rights.iter().any(|right| right == ptype)
+    }
+}
+
+/// A role, as far as it decides anything.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its holders are System Users.
+    pub desk_access: bool,
+    /// Counts as held by nobody.
+    pub disabled: bool,
+}
+
+/// One user's record.
+#[derive(Debug, Default)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// A disabled user has no right at all.
+    pub enabled: bool,
+    /// Roles that were given to the user; automatic ones are derived.
+    pub roles: Vec<String>,
+    /// To which documents the user is restricted.
+    pub user_permissions: Vec<UserPermission>,
+    /// What [`user_permissions`](Self::user_permissions) come to, once computed.
+    pub(super) allowed: super::user_permissions::AllowedCache,
+}
+
+impl User {
+    /// A user with roles and user permissions.
+    pub fn new(
+        name: &str,
+        enabled: bool,
+        roles: Vec<String>,
+        user_permissions: Vec<UserPermission>,
+    ) -> Rc<Self> {
+        Rc::new(User { name: name.to_owned(), enabled, roles, user_permissions, ..Default::default() })
+    }
+
+    /// Is the Administrator.
+    pub fn is_administrator(&self) -> bool {
+        self.name == ADMINISTRATOR
+    }
+}
+
+/// An entry that restricts its user to one document of a doctype, and a tree node's descendants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserPermission {
+    /// The doctype on which the user is restricted.
+    pub allow: Rc<str>,
+    /// The document that stays permitted.
+    pub for_value: String,
+    /// The only doctype in which the entry counts; everywhere if none.
+    pub applicable_for: Option<Rc<str>>,
+    /// Does not permit the node's descendants.
+    pub hide_descendants: bool,
+}
+
+impl UserPermission {
+    /// Counts in doctype `context`.
+    pub fn applies_to(&self, context: &str) -> bool {
+        self.applicable_for.as_deref().is_none_or(|only| only == context)
+    }
+}

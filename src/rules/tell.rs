@@ -1,0 +1,235 @@
+//! A decision in sentences, for those who administer and those who are refused.
+
+use super::decide::{Decision, Standing};
+use super::model::{Rule, User, UserPermission};
+use super::predicate::Row;
+use super::tree::Trees;
+use super::user_permissions::{Demand, Restriction};
+
+/// One line of an explanation.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was looked at: `user`, `roles`, `rule`, `user permission`, `owner`, `document`, `result`.
+    pub rule: &'static str,
+    /// What came of it: `allowed`, `denied`, `passed`, `failed` or `noted`.
+    pub verdict: &'static str,
+    /// The reason, in words.
+    pub detail: String,
+}
+
+fn step(rule: &'static str, verdict: &'static str, detail: impl Into<String>) -> Step {
+    Step { rule, verdict, detail: detail.into() }
+}
+
+/// What the explanation may say about the document.
+pub enum Subject<'r, R: Row> {
+    /// No document was asked about.
+    Doctype,
+    /// This row, which the reader of the explanation may see.
+    Row(&'r mut R),
+    /// There is none of that name, or the reader may not know what is in it: the two look alike.
+    Concealed {
+        /// The decision on it.
+        allowed: bool,
+    },
+}
+
+/// Tells a decision step by step; the last step is the result. `record` is the record of the user decided about.
+pub fn tell<R: Row>(
+    decision: &Decision,
+    record: Option<&User>,
+    trees: &dyn Trees,
+    subject: Subject<R>,
+) -> Result<Vec<Step>, R::Error> {
+    let mut steps = vec![tell_standing(decision)];
+    if decision.standing == Standing::Ordinary {
+        steps.push(step(
+            "roles",
+            "noted",
+            format!("{} has the roles {}.", decision.user, decision.roles.join(", ")),
+        ));
+        steps.extend(tell_rules(decision));
+    }
+    let allowed = match subject {
+        Subject::Doctype => {
+            steps.extend(
+                decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
+            );
+            decision.at_doctype_level()
+        }
+        Subject::Concealed { allowed } => {
+            steps.extend(
+                decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
+            );
+            if !allowed {
+                let detail = "There is no such document, or it is outside what the steps above permit; which of the two, and \
+                              what it holds, is told only to those who may read it.";
+                steps.push(step("document", "noted", detail));
+            }
+            allowed
+        }
+        Subject::Row(row) => {
+            for restriction in &decision.restrictions {
+                steps.push(tell_restriction(decision, restriction, record, trees, row)?);
+            }
+            if decision.grants.is_owner_only() {
+                steps.push(tell_owner(decision, row)?);
+            }
+            decision.predicate().matches(row)?
+        }
+    };
+    let (verdict, may) = if allowed { ("allowed", "may") } else { ("denied", "may not") };
+    let detail = format!("{} {may} {} {}.", decision.user, decision.ptype, decision.doctype.name);
+    steps.push(step("result", verdict, detail));
+    Ok(steps)
+}
+
+fn tell_standing(decision: &Decision) -> Step {
+    let user = decision.user;
+    match decision.standing {
+        Standing::Administrator => step("user", "allowed", format!("{user} passes every check.")),
+        Standing::Ordinary => step("user", "noted", format!("{user} is enabled.")),
+        Standing::Disabled => step("user", "denied", format!("{user} is disabled and has no right at all.")),
+        Standing::Unknown => step("user", "denied", format!("There is no user {user}.")),
+    }
+}
+
+fn tell_rules(decision: &Decision) -> Vec<Step> {
+    let (doctype, ptype) = (&decision.doctype.name, decision.ptype);
+    let grants = &decision.grants;
+    let kind = |rule: &Rule| if rule.custom { "custom rule" } else { "rule" };
+    let mut steps: Vec<Step> = grants
+        .free
+        .iter()
+        .map(|rule| {
+            let detail = format!("A {} of {doctype} for the role {} grants {ptype}.", kind(rule), rule.role);
+            step("rule", "passed", detail)
+        })
+        .collect();
+    if grants.is_free() {
+        return steps;
+    }
+    for rule in &grants.if_owner {
+        let detail = format!(
+            "A {} of {doctype} for the role {} grants {ptype}, but only on the user's own documents; user permissions do not limit it.",
+            kind(rule),
+            rule.role
+        );
+        steps.push(step("rule", "passed", detail));
+    }
+    if steps.is_empty() {
+        let detail = match ptype {
+            "submit" if !decision.doctype.submittable => {
+                format!("{doctype} has no docstatus column, so nothing is submitted.")
+            }
+            "import" if !decision.doctype.allow_import => format!("{doctype} does not allow import."),
+            _ => format!("No rule of {doctype} grants {ptype} to any of these roles."),
+        };
+        steps.push(step("rule", "denied", detail));
+    }
+    steps
+}
+
+fn tell_condition(decision: &Decision, restriction: &Restriction) -> Step {
+    let (column, target, user) = (&restriction.column, &restriction.target, decision.user);
+    match &restriction.demand {
+        Demand::Unattainable => tell_unattainable(decision, restriction),
+        Demand::Permitted { allowed, blank_passes } => {
+            let count = allowed.values.len();
+            let blank = if *blank_passes { ", or be blank" } else { "" };
+            let detail =
+                format!("{column} must name one of the {count} {target} that {user} is permitted{blank}.");
+            step("user permission", "noted", detail)
+        }
+    }
+}
+
+fn tell_unattainable(decision: &Decision, restriction: &Restriction) -> Step {
+    let detail = format!(
+        "{} links to {}, for which {} has no user permission, and strict_user_permissions is deny_by_default.",
+        restriction.column, restriction.target, decision.user
+    );
+    step("user permission", "failed", detail)
+}
+
+fn tell_restriction<R: Row>(
+    decision: &Decision,
+    restriction: &Restriction,
+    record: Option<&User>,
+    trees: &dyn Trees,
+    row: &mut R,
+) -> Result<Step, R::Error> {
+    let Demand::Permitted { blank_passes, .. } = &restriction.demand else {
+        return Ok(tell_unattainable(decision, restriction));
+    };
+    let (column, target, user) = (&restriction.column, &restriction.target, decision.user);
+    let passed = decision.condition(restriction).matches(row)?;
+    let value = row.text(column)?.unwrap_or_default();
+    let verdict = if passed { "passed" } else { "failed" };
+    let detail = match (passed, row.is_blank(column)?) {
+        (true, true) => format!("{column} is blank, and strict_user_permissions is off."),
+        (false, true) if !blank_passes => {
+            format!(
+                "{column} is blank, and strict_user_permissions hides blank links from users restricted on {target}."
+            )
+        }
+        (true, false) => {
+            let why = record.and_then(|record| tell_entry(record, decision, target, &value, trees));
+            let why = why.unwrap_or_else(|| "by a user permission".to_owned());
+            format!("{column} is {value}, which {user} is permitted {why}.")
+        }
+        (false, _) => {
+            format!("{column} is {value}, and {user} is permitted other documents of {target} only.")
+        }
+    };
+    Ok(step("user permission", verdict, detail))
+}
+
+/// Names the entry that permits `value`: one for itself, or one for the nearest ancestor whose descendants it opens.
+fn tell_entry(
+    record: &User,
+    decision: &Decision,
+    target: &str,
+    value: &str,
+    trees: &dyn Trees,
+) -> Option<String> {
+    let applicable =
+        |entry: &&UserPermission| &*entry.allow == target && entry.applies_to(&decision.doctype.name);
+    let entry_for = |value: &str, below: bool| {
+        record
+            .user_permissions
+            .iter()
+            .filter(applicable)
+            .find(|entry| entry.for_value == value && !(below && entry.hide_descendants))
+    };
+    let scope = |entry: &UserPermission| match &entry.applicable_for {
+        Some(only) => format!(", applicable for {only}"),
+        None => String::new(),
+    };
+    if let Some(entry) = entry_for(value, false) {
+        return Some(format!("by the user permission on {target} {value}{}", scope(entry)));
+    }
+    let tree = trees.tree(target)?;
+    let mut node = value;
+    for _ in 0..10_000 {
+        node = tree.parent(node)?;
+        if let Some(entry) = entry_for(node, true) {
+            return Some(format!("as a descendant of {node}, by the user permission on it{}", scope(entry)));
+        }
+    }
+    None
+}
+
+fn tell_owner<R: Row>(decision: &Decision, row: &mut R) -> Result<Step, R::Error> {
+    let Some(column) = &decision.doctype.owner_column else {
+        let detail = format!("{} has no owner column, so nobody owns its documents.", decision.doctype.name);
+        return Ok(step("owner", "failed", detail));
+    };
+    let owner = row.text(column)?;
+    let is_own = row.equals(column, decision.user)?;
+    let detail = match &owner {
+        Some(owner) => format!("The document's owner is {owner}."),
+        None => "The document has no owner.".to_owned(),
+    };
+    Ok(step("owner", if is_own { "passed" } else { "failed" }, detail))
+}
