@@ -1,0 +1,114 @@
+//! One document as the rules see a row.
+
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::cache::Authority;
+use super::load::Site;
+use super::scan::{RowView, Table};
+use super::values::{self, Equality};
+use crate::fault::{Fault, SqlState};
+use crate::rules::{Row, ValueSet};
+
+/// A value of a column, with what is needed to compare it.
+#[derive(Clone, Copy)]
+pub struct ColumnValue {
+    /// The column's type.
+    pub type_oid: pg_sys::Oid,
+    /// The column's collation.
+    pub collation: pg_sys::Oid,
+    /// The value, unless it is NULL.
+    pub datum: Option<pg_sys::Datum>,
+}
+
+/// A row whose values compare as their types do: the same way in which a policy compares them.
+pub struct TypedRow<'a, F: Fn(&str) -> ColumnValue> {
+    authority: &'a Authority,
+    column: F,
+}
+
+impl<'a, F: Fn(&str) -> ColumnValue> TypedRow<'a, F> {
+    /// A row whose columns `column` reads.
+    pub fn new(authority: &'a Authority, column: F) -> Self {
+        TypedRow { authority, column }
+    }
+}
+
+impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
+    type Error = Fault;
+
+    fn is_one_of(&mut self, column: &str, _target: &str, names: &Rc<ValueSet>) -> Result<bool, Fault> {
+        let value = (self.column)(column);
+        let Some(datum) = value.datum else { return Ok(false) };
+        let operand = Equality::of_type(value.type_oid).operand;
+        Ok(self.authority.typed_set(names, operand, value.collation).contains(datum))
+    }
+
+    fn is_blank(&mut self, column: &str) -> Result<bool, Fault> {
+        let value = (self.column)(column);
+        Ok(value.datum.is_none() || values::can_be_empty(value.type_oid) && equals_text(value, ""))
+    }
+
+    fn equals(&mut self, column: &str, text: &str) -> Result<bool, Fault> {
+        Ok(equals_text((self.column)(column), text))
+    }
+
+    fn text(&mut self, column: &str) -> Result<Option<String>, Fault> {
+        let value = (self.column)(column);
+        Ok(value.datum.map(|datum| values::text_of(datum, value.type_oid)))
+    }
+}
+
+fn equals_text(value: ColumnValue, text: &str) -> bool {
+    let equality = Equality::of_type(value.type_oid);
+    let Some((datum, wanted)) = value.datum.zip(values::value_of(text, equality.operand)) else {
+        return false;
+    };
+    // SAFETY: the equality function of the column's type, on two values of it.
+    unsafe { pg_sys::OidFunctionCall2Coll(equality.function, value.collation, datum, wanted) }.value() != 0
+}
+
+/// The table that holds documents of a doctype, open; an error if there is none.
+pub fn table_of(site: &Site, doctype: &str) -> Table {
+    site.relations.get(doctype).and_then(|relation| Table::open(*relation)).unwrap_or_else(|| {
+        Fault::new(SqlState::ERRCODE_UNDEFINED_OBJECT, format!("doctype \"{doctype}\" has no table"))
+            .hint("Its table was dropped, or it was registered without one: docperm.protect() gives it one.")
+            .raise()
+    })
+}
+
+/// A scanned row as the rules see it.
+pub fn typed_row<'a>(
+    authority: &'a Authority,
+    doctype: &'a str,
+    row: &'a RowView,
+) -> TypedRow<'a, impl Fn(&str) -> ColumnValue + 'a> {
+    TypedRow::new(authority, move |column| {
+        let attribute = row.table().registered_attribute(column, doctype);
+        ColumnValue {
+            type_oid: attribute.atttypid,
+            collation: attribute.attcollation,
+            datum: row.datum(attribute),
+        }
+    })
+}
+
+/// Calls `found` with the document of that name, if the current statement's snapshot sees one.
+pub fn find(site: &Site, doctype: &str, name: &str, mut found: impl FnMut(&RowView)) {
+    let table = table_of(site, doctype);
+    let name_column = &site.model.doctypes[doctype].name_column;
+    let attribute = table.registered_attribute(name_column, doctype);
+    let operand = Equality::of_type(attribute.atttypid).operand;
+    let Some(key) = values::value_of(name, operand) else { return };
+    // SAFETY: functions run with an active snapshot.
+    let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
+    table.find(name_column, key, snapshot, |row| found(row));
+}
+
+/// Calls `visit` with every document that the current statement's snapshot sees.
+pub fn each(site: &Site, doctype: &str, mut visit: impl FnMut(&RowView)) {
+    // SAFETY: functions run with an active snapshot.
+    let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
+    table_of(site, doctype).scan_as_of(snapshot, |row| visit(row));
+}

@@ -1,0 +1,24 @@
+//! docperm's tables read into the model, and how long what was read stays true.
+//!
+//! - [`scan`] reads tables below the level of SQL: with the newest snapshot, without privileges, policies or plans.
+//! - [`load`] turns them into a [`Site`](load::Site), a user's record, a tree.
+//! - [`cache`] keeps these for the backend, and each user's [`Authority`](cache::Authority).
+//! - [`channel`] and [`invalidation`] tell every backend, transactionally, what a change makes untrue.
+//! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
+
+pub mod cache;
+pub mod channel;
+pub mod document;
+pub mod flat_set;
+pub mod invalidation;
+pub mod load;
+pub mod scan;
+pub mod shared_set;
+pub mod triggers;
+pub mod typed_set;
+pub mod values;
+
+/// Begins to listen to changes.
+pub fn init() {
+    invalidation::listen();
+}

@@ -1,0 +1,328 @@
+//! Reading a table directly: newest snapshot, no privileges, no policies, no plan.
+//!
+//! Permissions must be read as they are now, also inside a transaction with an older snapshot, by a user who may not see
+//! them, in a parallel worker, and in the middle of planning another query. PostgreSQL reads its own catalogs that way.
+
+use std::num::NonZeroUsize;
+
+use pgrx::{FromDatum, pg_sys};
+
+use crate::fault::{Fault, SqlState};
+
+/// A snapshot of everything committed when it was taken, and of the transaction's own changes.
+pub struct NewestSnapshot(pg_sys::Snapshot);
+
+impl NewestSnapshot {
+    /// Takes it.
+    pub fn take() -> Self {
+        // SAFETY: called inside a transaction. `table` has no catalog cache, so the snapshot is taken anew (see
+        // GetNonHistoricCatalogSnapshot); registering copies it, so later catalog reads do not change it.
+        unsafe {
+            let table = table_oid("settings");
+            NewestSnapshot(pg_sys::RegisterSnapshot(pg_sys::GetCatalogSnapshot(table)))
+        }
+    }
+
+    /// As PostgreSQL passes it around.
+    pub fn as_raw(&self) -> pg_sys::Snapshot {
+        self.0
+    }
+}
+
+impl Drop for NewestSnapshot {
+    fn drop(&mut self) {
+        // On an error the transaction's resource owner lets go of it.
+        if !std::thread::panicking() {
+            // SAFETY: registered by `take` under the same resource owner.
+            unsafe { pg_sys::UnregisterSnapshot(self.0) }
+        }
+    }
+}
+
+/// The OID of one of docperm's own tables.
+pub fn table_oid(name: &str) -> pg_sys::Oid {
+    let c_name = std::ffi::CString::new(name).expect("table names have no NUL");
+    // SAFETY: syscache look-ups by name, inside a transaction.
+    let oid = unsafe {
+        let schema = pg_sys::get_namespace_oid(c"docperm".as_ptr(), true);
+        pg_sys::get_relname_relid(c_name.as_ptr(), schema)
+    };
+    if oid == pg_sys::InvalidOid {
+        Fault::new(SqlState::ERRCODE_UNDEFINED_TABLE, format!("table docperm.{name} does not exist"))
+            .hint("The extension docperm is not installed in this database, or is being created or dropped.")
+            .raise();
+    }
+    oid
+}
+
+/// A table that is open for reading, with a lock that keeps its definition as it is.
+pub struct Table(pg_sys::Relation);
+
+impl Table {
+    /// Opens any table, partition or partitioned table; `None` if there is none of that OID.
+    pub fn open(oid: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: a relation that does not exist gives NULL.
+        let relation = unsafe { pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as _) };
+        (!relation.is_null()).then_some(Table(relation))
+    }
+
+    /// Opens one of docperm's own tables.
+    pub fn own(name: &str) -> Self {
+        Self::open(table_oid(name)).expect("the look-up has just found it")
+    }
+
+    /// Its OID.
+    pub fn oid(&self) -> pg_sys::Oid {
+        // SAFETY: open.
+        unsafe { (*self.0).rd_id }
+    }
+
+    /// Its name, quoted where needed and qualified, for messages.
+    pub fn name(&self) -> String {
+        // SAFETY: open; the catalog's name is NUL-terminated.
+        unsafe { std::ffi::CStr::from_ptr((*(*self.0).rd_rel).relname.data.as_ptr()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// The attribute called `column`.
+    pub fn attribute(&self, column: &str) -> Option<&pg_sys::FormData_pg_attribute> {
+        self.attributes()
+            .iter()
+            .find(|attribute| !attribute.attisdropped && attribute_name(attribute) == column)
+    }
+
+    /// The attribute called `column`; an error that tells whose registration is stale if there is none.
+    pub fn registered_attribute(&self, column: &str, doctype: &str) -> &pg_sys::FormData_pg_attribute {
+        self.attribute(column).unwrap_or_else(|| {
+            Fault::new(
+                SqlState::ERRCODE_UNDEFINED_COLUMN,
+                format!("column \"{column}\" of table {} does not exist, but doctype {doctype} is registered with it", self.name()),
+            )
+            .detail("Without it the permissions of the table cannot be told, so the table is closed.")
+            .hint("Run docperm.protect() or docperm.set_field() again with the column's present name.")
+            .raise()
+        })
+    }
+
+    fn attributes(&self) -> &[pg_sys::FormData_pg_attribute] {
+        // SAFETY: the descriptor of an open relation holds `natts` attributes, one after another, as long as it is open.
+        unsafe {
+            let descriptor = (*self.0).rd_att;
+            (*descriptor).attrs.as_slice((*descriptor).natts as usize)
+        }
+    }
+
+    /// Calls `visit` with every row that `snapshot` sees, of the table and its partitions.
+    pub fn scan(&self, snapshot: &NewestSnapshot, visit: impl FnMut(&RowView)) {
+        self.scan_as_of(snapshot.as_raw(), visit);
+    }
+
+    /// As [`scan`](Self::scan), with any snapshot.
+    pub fn scan_as_of(&self, snapshot: pg_sys::Snapshot, mut visit: impl FnMut(&RowView)) {
+        self.each_storage(|table| table.scan_with(pg_sys::InvalidOid, &mut [], snapshot, &mut visit));
+    }
+
+    /// As [`scan`](Self::scan), for the rows in which the text column `column` is `value`; by an index that begins with
+    /// that column, if there is one.
+    pub fn scan_where_text(
+        &self,
+        column: &str,
+        value: &str,
+        snapshot: &NewestSnapshot,
+        mut visit: impl FnMut(&RowView),
+    ) {
+        let attribute = self.registered_attribute(column, "docperm");
+        let datum = pgrx::IntoDatum::into_datum(value).expect("a text is not NULL");
+        // SAFETY: texteq on a text column with the collation of the column, which is also that of its index.
+        let mut key = unsafe {
+            let mut key = pg_sys::ScanKeyData::default();
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                0,
+                attribute.attnum,
+                pg_sys::BTEqualStrategyNumber as _,
+                pg_sys::InvalidOid,
+                attribute.attcollation,
+                pg_sys::Oid::from(pg_sys::F_TEXTEQ),
+                datum,
+            );
+            [key]
+        };
+        self.scan_with(self.index_beginning_with(attribute.attnum), &mut key, snapshot.as_raw(), &mut visit);
+    }
+
+    /// The row of the table or its partitions whose column `column` has the type's value `datum`, if `snapshot` sees one.
+    pub fn find(
+        &self,
+        column: &str,
+        datum: pg_sys::Datum,
+        snapshot: pg_sys::Snapshot,
+        mut found: impl FnMut(&RowView),
+    ) {
+        self.each_storage(|table| {
+            let Some(attribute) = table.attribute(column) else { return };
+            let equality = super::values::Equality::of_type(attribute.atttypid);
+            // SAFETY: the equality function of the column's own type, with the column's collation.
+            let mut key = unsafe {
+                let mut key = pg_sys::ScanKeyData::default();
+                pg_sys::ScanKeyEntryInitialize(
+                    &mut key,
+                    0,
+                    attribute.attnum,
+                    pg_sys::BTEqualStrategyNumber as _,
+                    pg_sys::InvalidOid,
+                    attribute.attcollation,
+                    equality.function,
+                    datum,
+                );
+                [key]
+            };
+            table.scan_with(table.index_beginning_with(attribute.attnum), &mut key, snapshot, &mut found);
+        });
+    }
+
+    /// Calls `visit` with each table that stores rows of this one: itself, or its partitions and inheritors.
+    fn each_storage(&self, mut visit: impl FnMut(&Table)) {
+        // SAFETY: open.
+        let has_children = unsafe { (*(*self.0).rd_rel).relhassubclass };
+        if !has_children {
+            return visit(self);
+        }
+        // SAFETY: returns a list of OIDs, locked, the parent first.
+        let oids = unsafe {
+            let list = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                find_all_inheritors(self.oid(), pg_sys::AccessShareLock as _, std::ptr::null_mut())
+            });
+            pgrx::PgList::<pg_sys::Oid>::from_pg(list).iter_oid().collect::<Vec<_>>()
+        };
+        for oid in oids {
+            let Some(table) = Table::open(oid) else { continue };
+            // SAFETY: open.
+            let kind = unsafe { (*(*table.0).rd_rel).relkind } as u8;
+            if kind == pg_sys::RELKIND_RELATION {
+                visit(&table);
+            }
+        }
+    }
+
+    fn index_beginning_with(&self, attnum: pg_sys::AttrNumber) -> pg_sys::Oid {
+        // SAFETY: the index list of an open relation; each index is opened and closed under a lock; a NULL predicate
+        // means that the index holds every row.
+        unsafe {
+            let list = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(self.0));
+            for oid in list.iter_oid() {
+                let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as _);
+                let form = (*index).rd_index;
+                let is_btree = (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID);
+                let begins = (*form).indkey.values.as_slice(1)[0] == attnum;
+                let whole = pg_sys::heap_attisnull(
+                    (*index).rd_indextuple,
+                    pg_sys::Anum_pg_index_indpred as _,
+                    std::ptr::null_mut(),
+                );
+                let valid = (*form).indisvalid;
+                pg_sys::index_close(index, pg_sys::AccessShareLock as _);
+                if is_btree && begins && whole && valid {
+                    return oid;
+                }
+            }
+        }
+        pg_sys::InvalidOid
+    }
+
+    fn scan_with(
+        &self,
+        index: pg_sys::Oid,
+        keys: &mut [pg_sys::ScanKeyData],
+        snapshot: pg_sys::Snapshot,
+        visit: &mut dyn FnMut(&RowView),
+    ) {
+        // SAFETY: the scan is begun and ended here; each tuple is used before the next is fetched. An invalid index OID
+        // makes it a sequential scan.
+        unsafe {
+            let scan = pg_sys::systable_beginscan(
+                self.0,
+                index,
+                index != pg_sys::InvalidOid,
+                snapshot,
+                keys.len() as _,
+                keys.as_mut_ptr(),
+            );
+            loop {
+                pg_sys::check_for_interrupts!();
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                visit(&RowView { table: self, tuple });
+            }
+            pg_sys::systable_endscan(scan);
+        }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // On an error the transaction's resource owner closes it.
+        if !std::thread::panicking() {
+            // SAFETY: opened by `open` with the same lock.
+            unsafe { pg_sys::relation_close(self.0, pg_sys::AccessShareLock as _) }
+        }
+    }
+}
+
+unsafe extern "C-unwind" {
+    // catalog/pg_inherits.h
+    fn find_all_inheritors(
+        parent: pg_sys::Oid,
+        lockmode: pg_sys::LOCKMODE,
+        numparents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// An attribute's name.
+pub fn attribute_name(attribute: &pg_sys::FormData_pg_attribute) -> &str {
+    // SAFETY: the catalog's names are NUL-terminated.
+    unsafe { std::ffi::CStr::from_ptr(attribute.attname.data.as_ptr()) }.to_str().unwrap_or_default()
+}
+
+/// One row of a scan.
+pub struct RowView<'t> {
+    table: &'t Table,
+    tuple: pg_sys::HeapTuple,
+}
+
+impl RowView<'_> {
+    /// The value of an attribute of the scanned table; `None` for NULL.
+    pub fn datum(&self, attribute: &pg_sys::FormData_pg_attribute) -> Option<pg_sys::Datum> {
+        let number = NonZeroUsize::new(usize::try_from(attribute.attnum).ok()?)?;
+        // SAFETY: the tuple is of the table whose descriptor is passed.
+        unsafe { pgrx::htup::heap_getattr_raw(self.tuple, number, (*self.table.0).rd_att) }
+    }
+
+    /// A column of one of docperm's own tables, as a Rust value.
+    pub fn get<T: FromDatum>(&self, column: &str) -> Option<T> {
+        let attribute = self.table.registered_attribute(column, "docperm");
+        let datum = self.datum(attribute)?;
+        // SAFETY: callers ask for the type that sql/ declares.
+        unsafe { T::from_polymorphic_datum(datum, false, attribute.atttypid) }
+    }
+
+    /// A column of type text or name.
+    pub fn text(&self, column: &str) -> Option<String> {
+        let attribute = self.table.registered_attribute(column, "docperm");
+        let datum = self.datum(attribute)?;
+        Some(super::values::text_of(datum, attribute.atttypid))
+    }
+
+    /// The scanned table.
+    pub fn table(&self) -> &Table {
+        self.table
+    }
+
+    /// Any attribute's text form; `None` for NULL.
+    pub fn text_form(&self, attribute: &pg_sys::FormData_pg_attribute) -> Option<String> {
+        self.datum(attribute).map(|datum| super::values::text_of(datum, attribute.atttypid))
+    }
+}

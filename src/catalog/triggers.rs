@@ -1,0 +1,105 @@
+//! Row triggers that tell what a change makes untrue. sql/invalidation.sql puts them on docperm's tables, and
+//! docperm.protect() on tables that form a tree.
+
+use pgrx::pg_sys;
+
+use super::channel::Channel;
+use super::values;
+use crate::entry_point::entry_point;
+use crate::fault::{Fault, SqlState};
+
+/// The part of a trigger's call that these triggers look at.
+struct TriggerCall<'a>(&'a pg_sys::TriggerData);
+
+impl<'a> TriggerCall<'a> {
+    fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        // SAFETY: the context of a call by the trigger manager is a TriggerData that lives as long as the call; that it is
+        // such a call is told by its node tag.
+        unsafe {
+            let context = (*fcinfo).context;
+            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+                Fault::new(SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "this function is a trigger")
+                    .hint("It is called by triggers that docperm makes.")
+                    .raise();
+            }
+            TriggerCall(&*context.cast())
+        }
+    }
+
+    /// The argument that CREATE TRIGGER named first.
+    fn argument(&self) -> Option<&str> {
+        // SAFETY: tgargs holds tgnargs NUL-terminated strings.
+        unsafe {
+            let trigger = &*self.0.tg_trigger;
+            if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
+        }
+    }
+
+    /// A column of the old and the new row, as far as there are such rows.
+    fn texts(&self, column: &str) -> Vec<String> {
+        let rows = [self.0.tg_trigtuple, self.0.tg_newtuple];
+        rows.into_iter().filter(|row| !row.is_null()).filter_map(|row| self.text(row, column)).collect()
+    }
+
+    fn text(&self, row: pg_sys::HeapTuple, column: &str) -> Option<String> {
+        // SAFETY: rows of a trigger's call are of the trigger's relation.
+        unsafe {
+            let descriptor = (*self.0.tg_relation).rd_att;
+            let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+            let attribute =
+                attributes.iter().find(|attribute| super::scan::attribute_name(attribute) == column)?;
+            let number = std::num::NonZeroUsize::new(attribute.attnum as usize)?;
+            let datum = pgrx::htup::heap_getattr_raw(row, number, descriptor)?;
+            Some(values::text_of(datum, attribute.atttypid))
+        }
+    }
+
+    /// What an AFTER trigger returns.
+    fn done(&self) -> pg_sys::Datum {
+        pg_sys::Datum::from(0)
+    }
+}
+
+entry_point! {
+    /// AFTER row or statement trigger on what is the same for all users: `docperm._site_changed()`.
+    fn docperm_site_changed / pg_finfo_docperm_site_changed (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        Channel::Site.invalidate();
+        Channel::Mapping.invalidate();
+        call.done()
+    }
+}
+
+entry_point! {
+    /// AFTER row trigger on a table about users; its argument names the column that holds the user:
+    /// `docperm._user_changed('user_name')`. Without rows (TRUNCATE) it concerns everybody.
+    fn docperm_user_changed / pg_finfo_docperm_user_changed (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        let column = call.argument().unwrap_or("user_name");
+        let users = call.texts(column);
+        for user in &users {
+            Channel::User(user).invalidate();
+        }
+        if users.is_empty() {
+            Channel::Site.invalidate();
+            Channel::Mapping.invalidate();
+        }
+        if !call.texts("db_role").is_empty() {
+            Channel::Mapping.invalidate();
+        }
+        call.done()
+    }
+}
+
+entry_point! {
+    /// AFTER row or statement trigger on a table whose documents form a tree; its argument names the doctype:
+    /// `docperm._tree_changed('Territory')`.
+    fn docperm_tree_changed / pg_finfo_docperm_tree_changed (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        match call.argument() {
+            Some(doctype) => Channel::Tree(doctype).invalidate(),
+            None => Channel::Site.invalidate(),
+        }
+        call.done()
+    }
+}

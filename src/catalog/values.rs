@@ -1,0 +1,106 @@
+//! Values of PostgreSQL's types: their text form, the value of a text, and when two are equal.
+
+use std::ffi::CString;
+
+use pgrx::{FromDatum, pg_sys};
+
+use crate::fault::Fault;
+
+/// The text form of a value that is not NULL, as its output function writes it.
+pub fn text_of(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
+    // SAFETY: the datum is of the type, and not NULL; the common types are read without their output function.
+    unsafe {
+        match type_oid {
+            pg_sys::TEXTOID | pg_sys::VARCHAROID => String::from_datum(datum, false).unwrap_or_default(),
+            pg_sys::INT2OID => (datum.value() as i16).to_string(),
+            pg_sys::INT4OID => (datum.value() as i32).to_string(),
+            pg_sys::INT8OID => (datum.value() as i64).to_string(),
+            _ => {
+                let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+                pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
+                let text = pg_sys::OidOutputFunctionCall(function, datum);
+                let owned = std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned();
+                pg_sys::pfree(text.cast());
+                owned
+            }
+        }
+    }
+}
+
+/// The value of a text, by the type's input function, in the current memory context. What the type cannot hold is its
+/// own error; for the integer types it is `None`, because such a document cannot exist.
+pub fn value_of(text: &str, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
+    match type_oid {
+        pg_sys::INT2OID => text.parse::<i16>().ok().map(pg_sys::Datum::from),
+        pg_sys::INT4OID => text.parse::<i32>().ok().map(pg_sys::Datum::from),
+        pg_sys::INT8OID => text.parse::<i64>().ok().map(pg_sys::Datum::from),
+        _ => {
+            let text = CString::new(text).ok()?;
+            // SAFETY: the input function of the type gets a NUL-terminated copy.
+            unsafe {
+                let (mut function, mut parameter) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+                pg_sys::getTypeInputInfo(type_oid, &mut function, &mut parameter);
+                Some(pg_sys::OidInputFunctionCall(function, text.as_ptr().cast_mut(), parameter, -1))
+            }
+        }
+    }
+}
+
+/// The type below domains.
+pub fn base_type(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: syscache look-up of a column's type.
+    unsafe { pg_sys::getBaseType(type_oid) }
+}
+
+/// When two values of a type are equal: its default equality operator, which its indexes use too.
+#[derive(Debug, Clone, Copy)]
+pub struct Equality {
+    /// The operator.
+    pub operator: pg_sys::Oid,
+    /// Its function.
+    pub function: pg_sys::Oid,
+    /// The type that the operator takes, to which the column's type is binary-compatible.
+    pub operand: pg_sys::Oid,
+    /// The hash function that goes with it, if there is one.
+    pub hash: pg_sys::Oid,
+}
+
+impl Equality {
+    /// That of a type, or of the type below a domain.
+    pub fn of_type(type_oid: pg_sys::Oid) -> Self {
+        let flags = pg_sys::TYPECACHE_EQ_OPR | pg_sys::TYPECACHE_HASH_PROC;
+        // SAFETY: type cache entries live as long as the backend.
+        let entry = unsafe { &*pg_sys::lookup_type_cache(base_type(type_oid), flags as _) };
+        if entry.eq_opr == pg_sys::InvalidOid {
+            Fault::bad_argument("the type of a key or link column has no equality operator")
+                .hint("Key columns need a type with a default btree or hash operator class.")
+                .raise();
+        }
+        let (mut left, mut right) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+        // SAFETY: syscache look-ups of a valid operator and its type.
+        unsafe {
+            pg_sys::op_input_types(entry.eq_opr, &mut left, &mut right);
+            let is_polymorphic = pg_sys::get_typtype(left) as u8 == pg_sys::TYPTYPE_PSEUDO;
+            Equality {
+                operator: entry.eq_opr,
+                function: pg_sys::get_opcode(entry.eq_opr),
+                operand: if is_polymorphic { entry.type_id } else { left },
+                hash: entry.hash_proc,
+            }
+        }
+    }
+}
+
+/// Texts under this collation are equal when their bytes are.
+pub fn is_deterministic(collation: pg_sys::Oid) -> bool {
+    // SAFETY: syscache look-up.
+    collation == pg_sys::InvalidOid || unsafe { pg_sys::get_collation_isdeterministic(collation) }
+}
+
+/// A type whose values can be the empty string: the types of the string category, as far as links use them.
+pub fn can_be_empty(type_oid: pg_sys::Oid) -> bool {
+    let (mut category, mut preferred) = (0, false);
+    // SAFETY: syscache look-up of a column's type.
+    unsafe { pg_sys::get_type_category_preferred(base_type(type_oid), &mut category, &mut preferred) };
+    category as u8 == pg_sys::TYPCATEGORY_STRING
+}

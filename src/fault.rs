@@ -1,0 +1,89 @@
+//! Errors for the person who meets them: an SQLSTATE, what was refused and for whom, which rule, what to do.
+
+use pgrx::PgLogLevel;
+pub use pgrx::pg_sys::errcodes::PgSqlErrorCode as SqlState;
+use pgrx::pg_sys::panic::ErrorReport;
+
+use crate::rules::{TreeError, Undecidable};
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub struct Fault {
+    sqlstate: SqlState,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Fault {
+    /// 42501: refused.
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE, message)
+    }
+
+    /// 42704: an unknown user, role, doctype, right or column.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(SqlState::ERRCODE_UNDEFINED_OBJECT, message)
+    }
+
+    /// 22023: an argument that makes no sense.
+    pub fn bad_argument(message: impl Into<String>) -> Self {
+        Self::new(SqlState::ERRCODE_INVALID_PARAMETER_VALUE, message)
+    }
+
+    /// An error with any SQLSTATE.
+    pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Self {
+        Fault { sqlstate, message: message.into(), detail: None, hint: None }
+    }
+
+    /// Which rule refused.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// What to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Ends the statement with this error.
+    pub fn raise(self) -> ! {
+        let mut report = ErrorReport::new(self.sqlstate, self.message, "docperm");
+        if let Some(detail) = self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report.report(PgLogLevel::ERROR);
+        unreachable!("reporting at level ERROR does not return")
+    }
+}
+
+impl From<Undecidable> for Fault {
+    fn from(why: Undecidable) -> Self {
+        match why {
+            Undecidable::UnknownDoctype(doctype) => Fault::unknown(format!("unknown doctype \"{doctype}\""))
+                .hint("Doctypes are registered by docperm.protect(); docperm.doctypes lists them."),
+            Undecidable::Tree(TreeError::Cycle { doctype, node }) => {
+                Fault::new(SqlState::ERRCODE_DATA_EXCEPTION, format!("the tree of {doctype} has a cycle through \"{node}\""))
+                    .detail("Descendants cannot be told while a node is its own ancestor, so nothing that depends on them is shown.")
+                    .hint(format!("Correct the parent of {doctype} \"{node}\" as a role that bypasses row-level security."))
+            }
+        }
+    }
+}
+
+/// Takes the value or ends the statement.
+pub trait OrRaise<T> {
+    /// The value, unless there is a fault.
+    fn or_raise(self) -> T;
+}
+
+impl<T, E: Into<Fault>> OrRaise<T> for Result<T, E> {
+    fn or_raise(self) -> T {
+        self.unwrap_or_else(|why| why.into().raise())
+    }
+}
