@@ -1,0 +1,208 @@
+//! The test of rows against a set that is too large to be a list of constants.
+//!
+//! `docperm._is_permitted(value, set, secret)` looks the value up in a hash set that the backend holds. The set is named
+//! by two numbers: the set's own in this backend together with the handle of its copy in shared memory, where parallel
+//! workers find it; and a secret that only plans made for the set's user contain, so that nobody can look into somebody
+//! else's set by trying numbers.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pgrx::{PgList, pg_sys};
+
+use crate::catalog::typed_set::{self, TypedSet};
+use crate::catalog::values::Equality;
+use crate::catalog::{flat_set::FlatSet, shared_set::SharedSet};
+use crate::entry_point::entry_point;
+use crate::fault::{Fault, SqlState};
+
+/// The expression that tests `operand`, which has the type of the set.
+///
+/// # Safety
+/// While the planner plans `root`.
+pub unsafe fn test(
+    root: *mut pg_sys::PlannerInfo,
+    operand: *mut pg_sys::Node,
+    set: &Rc<TypedSet>,
+) -> *mut pg_sys::Node {
+    // SAFETY: as demanded of the caller; the function is the one that sql/ declares with these argument types.
+    unsafe {
+        let may_be_parallel = (*(*root).glob).parallelModeOK;
+        let handle = if may_be_parallel { set.share() } else { None };
+        if may_be_parallel && handle.is_none() {
+            // Workers could not find the set: this query has none.
+            (*(*root).glob).parallelModeOK = false;
+        }
+        let set_number = u64::from(handle.unwrap_or(0)) << 32 | u64::from(set.id);
+        let mut arguments = PgList::<pg_sys::Node>::new();
+        arguments.push(operand);
+        arguments.push(bigint(set_number));
+        arguments.push(bigint(set.secret));
+        pg_sys::makeFuncExpr(
+            function_oid(),
+            pg_sys::BOOLOID,
+            arguments.into_pg(),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        )
+        .cast()
+    }
+}
+
+unsafe fn bigint(word: u64) -> *mut pg_sys::Node {
+    // SAFETY: a constant of a type that is passed by value.
+    unsafe {
+        pg_sys::makeConst(
+            pg_sys::INT8OID,
+            -1,
+            pg_sys::InvalidOid,
+            8,
+            pg_sys::Datum::from(word as i64),
+            false,
+            true,
+        )
+        .cast()
+    }
+}
+
+/// The OID of `docperm._is_permitted`.
+fn function_oid() -> pg_sys::Oid {
+    // SAFETY: look-ups by name; an error if the function is missing.
+    unsafe {
+        let mut name = PgList::<pg_sys::Node>::new();
+        name.push(pg_sys::makeString(pg_sys::pstrdup(c"docperm".as_ptr())).cast());
+        name.push(pg_sys::makeString(pg_sys::pstrdup(c"_is_permitted".as_ptr())).cast());
+        let mut types = [pg_sys::ANYOID, pg_sys::INT8OID, pg_sys::INT8OID];
+        pg_sys::LookupFuncName(name.into_pg(), types.len() as _, types.as_mut_ptr(), false)
+    }
+}
+
+/// The set of one call in one query.
+enum Looked {
+    Own(Rc<TypedSet>),
+    Shared { words: *const [u64], secret: u64, type_oid: pg_sys::Oid },
+}
+
+impl Looked {
+    #[inline]
+    fn contains(&self, datum: pg_sys::Datum) -> bool {
+        match self {
+            Looked::Own(set) => set.contains(datum),
+            Looked::Shared { words, secret, type_oid } => {
+                // SAFETY: the worker keeps the segment mapped until it ends.
+                let set = FlatSet::view(unsafe { &**words }, *secret);
+                set.is_some_and(|set| typed_set::flat_contains(set, datum, *type_oid))
+            }
+        }
+    }
+}
+
+entry_point! {
+    /// `docperm._is_permitted("any", bigint, bigint) returns boolean`, strict: whether the value is in the set.
+    fn docperm_is_permitted / pg_finfo_docperm_is_permitted (fcinfo) {
+        // SAFETY: declared strict with these three arguments. The set found at the first call is kept in the memory of
+        // the call site, and let go of with it.
+        unsafe {
+            let info = (*fcinfo).flinfo;
+            if (*info).fn_extra.is_null() {
+                let looked = Box::new(look_up(
+                    pg_sys::get_fn_expr_argtype(info, 0),
+                    pgrx::pg_getarg_datum_raw(fcinfo, 1).value() as u64,
+                    pgrx::pg_getarg_datum_raw(fcinfo, 2).value() as u64,
+                ));
+                (*info).fn_extra = pgrx::PgMemoryContexts::For((*info).fn_mcxt).leak_and_drop_on_delete(*looked).cast();
+            }
+            let looked = &*(*info).fn_extra.cast::<Looked>();
+            pg_sys::Datum::from(looked.contains(pgrx::pg_getarg_datum_raw(fcinfo, 0)))
+        }
+    }
+}
+
+thread_local! {
+    /// Segments that this parallel worker has taken up, until it ends. Leaked, as everything that must not be torn down
+    /// after PostgreSQL has been.
+    static ATTACHED: &'static RefCell<HashMap<u32, SharedSet>> = Box::leak(Box::default());
+}
+
+fn look_up(argument_type: pg_sys::Oid, set_number: u64, secret: u64) -> Looked {
+    let type_oid = Equality::of_type(argument_type).operand;
+    let (handle, id) = ((set_number >> 32) as u32, set_number as u32);
+    // SAFETY: a plain variable of the backend.
+    let is_worker = unsafe { pg_sys::ParallelWorkerNumber } >= 0;
+    let found = if is_worker { shared(handle, secret, type_oid) } else { own(id, secret, type_oid) };
+    found.unwrap_or_else(|| {
+        Fault::new(
+            SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            "permissions have changed since this query was planned",
+        )
+        .hint("Run it again.")
+        .raise()
+    })
+}
+
+fn own(id: u32, secret: u64, type_oid: pg_sys::Oid) -> Option<Looked> {
+    typed_set::registered(id, secret).filter(|set| set.type_oid == type_oid).map(Looked::Own)
+}
+
+fn shared(handle: u32, secret: u64, type_oid: pg_sys::Oid) -> Option<Looked> {
+    let words = ATTACHED.with(|attached| {
+        let mut attached = attached.borrow_mut();
+        if let std::collections::hash_map::Entry::Vacant(entry) = attached.entry(handle) {
+            entry.insert(SharedSet::attach(handle)?);
+        }
+        Some(std::ptr::from_ref(attached[&handle].words()))
+    })?;
+    // SAFETY: mapped until the worker ends.
+    let set = FlatSet::view(unsafe { &*words }, secret)?;
+    let is_integer = matches!(type_oid, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID);
+    let is_text = type_oid == pg_sys::TEXTOID;
+    let fits = if set.holds_integers() { is_integer } else { is_text };
+    fits.then_some(Looked::Shared { words, secret, type_oid })
+}
+
+entry_point! {
+    /// `docperm._is_permitted_support(internal)`: how many rows pass the test.
+    fn docperm_is_permitted_support / pg_finfo_docperm_is_permitted_support (fcinfo) {
+        // SAFETY: the planner passes a node, whose tag tells what it is.
+        unsafe {
+            let request = pgrx::pg_getarg_datum_raw(fcinfo, 0).cast_mut_ptr::<pg_sys::Node>();
+            if (*request).type_ != pg_sys::NodeTag::T_SupportRequestSelectivity {
+                return pg_sys::Datum::from(0);
+            }
+            let request = request.cast::<pg_sys::SupportRequestSelectivity>();
+            match selectivity(&*request) {
+                Some(selectivity) => {
+                    (*request).selectivity = selectivity;
+                    pg_sys::Datum::from(request)
+                }
+                None => pg_sys::Datum::from(0),
+            }
+        }
+    }
+}
+
+/// As many of the column's distinct values as are in the set, each with its share of the rows.
+unsafe fn selectivity(request: &pg_sys::SupportRequestSelectivity) -> Option<f64> {
+    // SAFETY: the arguments of the call that is being estimated; what examine_variable holds is let go of.
+    unsafe {
+        let arguments = PgList::<pg_sys::Node>::from_pg(request.args);
+        let (value, set, secret) = (arguments.get_ptr(0)?, arguments.get_ptr(1)?, arguments.get_ptr(2)?);
+        if (*set).type_ != pg_sys::NodeTag::T_Const || (*secret).type_ != pg_sys::NodeTag::T_Const {
+            return None;
+        }
+        let word = |node: *mut pg_sys::Node| (*node.cast::<pg_sys::Const>()).constvalue.value() as u64;
+        let set = typed_set::registered(word(set) as u32, word(secret))?;
+        let mut variable = pg_sys::VariableStatData::default();
+        pg_sys::examine_variable(request.root, value, request.varRelid, &mut variable);
+        let mut is_default = false;
+        let distinct = pg_sys::get_variable_numdistinct(&mut variable, &mut is_default);
+        if !variable.statsTuple.is_null()
+            && let Some(free) = variable.freefunc
+        {
+            free(variable.statsTuple);
+        }
+        Some((set.len() as f64 / distinct.max(1.0)).clamp(0.0, 1.0))
+    }
+}

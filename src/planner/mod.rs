@@ -1,0 +1,16 @@
+//! How a policy becomes a plan.
+//!
+//! A policy calls `docperm.permits(row, doctype, ptype)`. When a query is planned, [`support`] replaces that call with
+//! what it comes to for whoever acts, in terms of the table's own columns ([`lower`]). [`membership`] is what tests rows
+//! against sets too large to be constants. Such a plan is right for one identity and one state of the permissions: it
+//! bears a [`stamp`], which is checked before it runs.
+
+mod lower;
+mod membership;
+mod stamp;
+mod support;
+
+/// Installs the hooks.
+pub fn init() {
+    stamp::install_hooks();
+}
