@@ -1,0 +1,99 @@
+-- The decision: what policies call, and what users ask.
+
+-- For the planner ---------------------------------------------------------------------
+
+CREATE FUNCTION docperm._permits_support(internal) RETURNS internal
+    LANGUAGE c STRICT
+AS 'MODULE_PATHNAME', 'docperm_permits_support';
+
+COMMENT ON FUNCTION docperm._permits_support(internal) IS
+    'Internal: planner support function of docperm.permits; puts conditions on columns in place of the call';
+
+CREATE FUNCTION docperm._is_permitted_support(internal) RETURNS internal
+    LANGUAGE c STRICT
+AS 'MODULE_PATHNAME', 'docperm_is_permitted_support';
+
+COMMENT ON FUNCTION docperm._is_permitted_support(internal) IS
+    'Internal: planner support function of docperm._is_permitted; estimates rows';
+
+-- The cost is that of hashing and comparing one value, about that of an operator.
+CREATE FUNCTION docperm._is_permitted(value "any", permitted_set bigint, secret bigint) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1
+    SUPPORT docperm._is_permitted_support
+AS 'MODULE_PATHNAME', 'docperm_is_permitted';
+
+COMMENT ON FUNCTION docperm._is_permitted("any", bigint, bigint) IS
+    'Internal: whether the value is in a set of permitted values that this backend holds; stands in plans of users with more than docperm.max_inline_values of them';
+
+-- Policies ----------------------------------------------------------------------------
+
+-- Planned, it costs nothing, because nothing of it is left. The cost is for the case in
+-- which it runs for each row.
+CREATE FUNCTION docperm.permits(document record, doctype text, ptype text) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1000
+    SUPPORT docperm._permits_support
+AS 'MODULE_PATHNAME', 'docperm_permits';
+
+COMMENT ON FUNCTION docperm.permits(record, text, text) IS
+    'Whether the acting user has the right on the document, given as the whole row of its table. This is what the policies of protected tables call. Errors: 42704 unknown doctype, 22023 a row of another table';
+
+-- Questions ---------------------------------------------------------------------------
+
+CREATE FUNCTION docperm.has_permission(
+    doctype   text,
+    ptype     text DEFAULT 'read',
+    document  text DEFAULT NULL,
+    user_name text DEFAULT NULL
+) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'docperm_has_permission_wrapper';
+
+COMMENT ON FUNCTION docperm.has_permission(text, text, text, text) IS
+    'Whether the user has the right on the document; without a document, whether the doctype is open to him at all. False for a document that does not exist. Errors: 42704 unknown doctype, right or user, 42501 another user than oneself without being an administrator';
+
+
+CREATE FUNCTION docperm.permitted_documents(doctype text, user_name text DEFAULT NULL)
+    RETURNS TABLE (document text, rights text[])
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 1000
+AS 'MODULE_PATHNAME', 'docperm_permitted_documents_wrapper';
+
+COMMENT ON FUNCTION docperm.permitted_documents(text, text) IS
+    'The documents that the user may read, each with the rights that he has on it. Errors as of docperm.has_permission()';
+
+
+CREATE FUNCTION docperm.explain_access(
+    doctype   text,
+    document  text DEFAULT NULL,
+    ptype     text DEFAULT 'read',
+    user_name text DEFAULT NULL
+) RETURNS TABLE (step integer, rule text, verdict text, detail text)
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000 ROWS 10
+AS 'MODULE_PATHNAME', 'docperm_explain_access_wrapper';
+
+COMMENT ON FUNCTION docperm.explain_access(text, text, text, text) IS
+    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators. Errors as of docperm.has_permission()';
+
+
+CREATE FUNCTION docperm.version() RETURNS text
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1
+AS 'MODULE_PATHNAME', 'docperm_version_wrapper';
+
+COMMENT ON FUNCTION docperm.version() IS 'Version of the library that is loaded';
+
+
+REVOKE ALL ON FUNCTION docperm._permits_support(internal)              FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_permitted_support(internal)         FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_permitted("any", bigint, bigint)    FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.permits(record, text, text)             FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.has_permission(text, text, text, text)  FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.permitted_documents(text, text)         FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.explain_access(text, text, text, text)  FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
+
+-- Policies run with the privileges of whoever queries.
+GRANT EXECUTE ON FUNCTION docperm.permits(record, text, text)             TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm._is_permitted("any", bigint, bigint)    TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.has_permission(text, text, text, text)  TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.permitted_documents(text, text)         TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.explain_access(text, text, text, text)  TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.version()                               TO PUBLIC;

@@ -1,0 +1,38 @@
+//! docperm.has_permission().
+
+use super::{authority_asked_about, require_right};
+use crate::catalog::cache::Authority;
+use crate::catalog::document;
+use crate::fault::{Fault, OrRaise};
+use crate::rules::Predicate;
+
+/// Whether a user has a right: on a document, or without one at the level of the doctype.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_has_permission(
+    doctype: &str,
+    ptype: Option<&str>,
+    document: Option<&str>,
+    user_name: Option<&str>,
+) -> bool {
+    let ptype = ptype.unwrap_or("read");
+    let authority = authority_asked_about(user_name);
+    require_right(&authority, ptype);
+    match document {
+        None => authority.ruling(doctype, ptype).map_err(Fault::from).or_raise().at_doctype_level,
+        Some(name) => is_permitted(&authority, doctype, ptype, name),
+    }
+}
+
+/// Whether the right is had on the document of that name. On one that does not exist nobody has a right: to a stranger it
+/// looks like one that he may not see.
+pub fn is_permitted(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> bool {
+    let ruling = authority.ruling(doctype, ptype).map_err(Fault::from).or_raise();
+    if matches!(ruling.predicate, Predicate::Never) {
+        return false;
+    }
+    let mut answer = false;
+    document::find(&authority.site, doctype, name, |row| {
+        answer = ruling.predicate.matches(&mut document::typed_row(authority, doctype, row)).or_raise();
+    });
+    answer
+}

@@ -1,0 +1,71 @@
+//! docperm.explain_access(): why, and why not.
+
+use pgrx::iter::TableIterator;
+use pgrx::name;
+
+use super::access::is_permitted;
+use super::{administers, authority_asked_about, require_right};
+use crate::catalog::cache::Authority;
+use crate::catalog::document::{self, ColumnValue, TypedRow};
+use crate::fault::{Fault, OrRaise};
+use crate::identity::acting;
+use crate::rules::Row;
+use crate::rules::tell::{Step, Subject, tell};
+
+/// Tells step by step how the decision comes about.
+///
+/// What a document holds is told only to those who may read it and to those who administer: otherwise a refusal would
+/// tell the very values for which the document is hidden.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_explain_access(
+    doctype: &str,
+    document: Option<&str>,
+    ptype: Option<&str>,
+    user_name: Option<&str>,
+) -> TableIterator<
+    'static,
+    (name!(step, i32), name!(rule, String), name!(verdict, String), name!(detail, String)),
+> {
+    let ptype = ptype.unwrap_or("read");
+    let authority = authority_asked_about(user_name);
+    require_right(&authority, ptype);
+    let steps = match document {
+        None => explain(&authority, doctype, ptype, Subject::Doctype::<Nothing>),
+        Some(name) => explain_document(&authority, doctype, ptype, name),
+    };
+    TableIterator::new(
+        steps
+            .into_iter()
+            .zip(1..)
+            .map(|(step, number)| (number, step.rule.to_owned(), step.verdict.to_owned(), step.detail)),
+    )
+}
+
+fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> Vec<Step> {
+    let reader = acting().user;
+    let reads = administers(&reader) || is_permitted(authority, doctype, "read", name);
+    let mut steps = None;
+    if reads {
+        document::find(&authority.site, doctype, name, |row| {
+            let mut row = document::typed_row(authority, doctype, row);
+            steps = Some(explain(authority, doctype, ptype, Subject::Row(&mut row)));
+        });
+    }
+    steps.unwrap_or_else(|| {
+        let allowed = is_permitted(authority, doctype, ptype, name);
+        explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { allowed })
+    })
+}
+
+fn explain<R: Row<Error = Fault>>(
+    authority: &Authority,
+    doctype: &str,
+    ptype: &str,
+    subject: Subject<R>,
+) -> Vec<Step> {
+    let decision = authority.decide(doctype, ptype).map_err(Fault::from).or_raise();
+    tell(&decision, authority.record.as_deref(), authority, subject).or_raise()
+}
+
+/// The row of an explanation that has none.
+type Nothing = TypedRow<'static, fn(&str) -> ColumnValue>;

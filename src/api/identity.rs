@@ -1,0 +1,15 @@
+//! docperm.whoami(), docperm.set_user().
+
+use crate::identity::{acting, become_user};
+
+/// The acting user.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_whoami() -> String {
+    acting().user
+}
+
+/// Become that user. Who may execute it is trusted: it asks for nothing.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_set_user(user_name: Option<&str>, is_local: Option<bool>) {
+    become_user(user_name, is_local.unwrap_or(true));
+}

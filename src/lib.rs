@@ -1,0 +1,64 @@
+//! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
+//!
+//! The house, by folder. Arrows run one way: `api` and `planner` use `identity` and `catalog`, which use `rules`; `rules`
+//! uses none of them.
+//!
+//! | folder | what is decided or done there |
+//! |---|---|
+//! | [`rules`] | the permission model and the one decision, as plain Rust: no PostgreSQL, no `unsafe` |
+//! | [`catalog`] | docperm's tables read into that model, kept until they change |
+//! | [`identity`] | who is acting |
+//! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
+//! | [`api`] | the functions that users call; `sql/` declares them |
+
+pgrx::pg_module_magic!(name, version);
+
+pub mod api;
+pub mod catalog;
+mod entry_point;
+pub mod fault;
+pub mod identity;
+pub mod planner;
+#[forbid(unsafe_code)]
+pub mod rules;
+
+// In the order in which a new installation needs them.
+pgrx::extension_sql_file!("../sql/schema.sql", name = "schema", bootstrap);
+pgrx::extension_sql_file!("../sql/rights.sql", name = "rights", requires = ["schema"]);
+pgrx::extension_sql_file!("../sql/roles.sql", name = "roles", requires = ["rights"]);
+pgrx::extension_sql_file!("../sql/users.sql", name = "users", requires = ["roles"]);
+pgrx::extension_sql_file!("../sql/doctypes.sql", name = "doctypes", requires = ["users"]);
+pgrx::extension_sql_file!("../sql/role_permissions.sql", name = "role_permissions", requires = ["doctypes"]);
+pgrx::extension_sql_file!(
+    "../sql/user_permissions.sql",
+    name = "user_permissions",
+    requires = ["role_permissions"]
+);
+pgrx::extension_sql_file!("../sql/settings.sql", name = "settings", requires = ["user_permissions"]);
+pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["settings"]);
+pgrx::extension_sql_file!("../sql/decision.sql", name = "decision", requires = ["identity"]);
+pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["decision"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["protect"]);
+pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
+
+/// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.
+#[pgrx::pg_guard]
+#[allow(non_snake_case)]
+pub extern "C-unwind" fn _PG_init() {
+    identity::init();
+    catalog::init();
+    planner::init();
+}
+
+/// Required by `cargo pgrx test`.
+#[cfg(test)]
+pub mod pg_test {
+    /// Nothing to prepare.
+    pub fn setup(_options: Vec<&str>) {}
+
+    /// Nothing to set.
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}
