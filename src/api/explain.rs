@@ -48,12 +48,12 @@ fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &st
     if reads {
         document::find(&authority.site, doctype, name, |row| {
             let mut row = document::typed_row(authority, doctype, row);
-            steps = Some(explain(authority, doctype, ptype, Subject::Row(&mut row)));
+            steps = Some(explain(authority, doctype, ptype, Subject::Document { name, row: &mut row }));
         });
     }
     steps.unwrap_or_else(|| {
         let allowed = is_permitted(authority, doctype, ptype, name);
-        explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { allowed })
+        explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { name, allowed })
     })
 }
 

@@ -31,8 +31,11 @@ pub struct Authority {
     last_used: Cell<u64>,
     trees: RefCell<HashSet<String>>,
     rulings: RefCell<HashMap<(String, String), Rc<Ruling>>>,
-    sets: RefCell<HashMap<(*const ValueSet, pg_sys::Oid, pg_sys::Oid), Rc<TypedSet>>>,
+    sets: RefCell<HashMap<SetKey, Rc<TypedSet>>>,
 }
+
+/// A set of names, by where it is, and the type and collation that it is wanted in.
+type SetKey = (*const ValueSet, pg_sys::Oid, pg_sys::Oid);
 
 /// The part of a decision that is asked for again and again.
 pub struct Ruling {

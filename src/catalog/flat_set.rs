@@ -35,7 +35,7 @@ impl<'a> FlatSet<'a> {
     }
 
     /// How many values it holds.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0[2] as usize
     }
 
@@ -48,7 +48,7 @@ impl<'a> FlatSet<'a> {
             return false;
         }
         // Not to the end of the words: shared memory may be longer than what was put there.
-        let slots = &self.0[HEADER..HEADER + slot_count(self.len())];
+        let slots = &self.0[HEADER..HEADER + slot_count(self.count())];
         let mask = slots.len() - 1;
         let mut at = mix(wanted) as usize & mask;
         loop {
@@ -66,7 +66,7 @@ impl<'a> FlatSet<'a> {
         if self.0[0] & 0xff != KIND_BYTES {
             return false;
         }
-        let slot_count = slot_count(self.len());
+        let slot_count = slot_count(self.count());
         let (slots, rest) = self.0[HEADER..].split_at(slot_count);
         let bytes = &self.0[self.0[3] as usize..];
         let mask = slot_count - 1;
@@ -181,7 +181,7 @@ mod tests {
             let list: Vec<i64> = values.iter().copied().collect();
             let words = integers(&list, 7);
             let set = FlatSet::view(&words, 7).unwrap();
-            prop_assert_eq!(set.len(), values.len());
+            prop_assert_eq!(set.count(), values.len());
             for value in values.iter().chain(&others).chain(&[0, i64::MIN, i64::MAX]) {
                 prop_assert_eq!(set.contains_integer(*value), values.contains(value));
             }

@@ -214,7 +214,7 @@ impl Table {
             for oid in list.iter_oid() {
                 let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as _);
                 let form = (*index).rd_index;
-                let is_btree = (*(*index).rd_rel).relam == pg_sys::Oid::from(pg_sys::BTREE_AM_OID);
+                let is_btree = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
                 let begins = (*form).indkey.values.as_slice(1)[0] == attnum;
                 let whole = pg_sys::heap_attisnull(
                     (*index).rd_indextuple,

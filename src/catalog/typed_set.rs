@@ -67,7 +67,7 @@ impl TypedSet {
     }
 
     /// How many names it was built from.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.names.len()
     }
 

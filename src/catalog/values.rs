@@ -12,6 +12,10 @@ pub fn text_of(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
     unsafe {
         match type_oid {
             pg_sys::TEXTOID | pg_sys::VARCHAROID => String::from_datum(datum, false).unwrap_or_default(),
+            // The blanks that fill it up are no part of a name.
+            pg_sys::BPCHAROID => {
+                String::from_datum(datum, false).unwrap_or_default().trim_end_matches(' ').to_owned()
+            }
             pg_sys::INT2OID => (datum.value() as i16).to_string(),
             pg_sys::INT4OID => (datum.value() as i32).to_string(),
             pg_sys::INT8OID => (datum.value() as i64).to_string(),

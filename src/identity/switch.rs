@@ -12,10 +12,8 @@ use crate::rules::model::{ADMINISTRATOR, GUEST};
 
 /// Makes `user` the acting user; NULL gives way to the database role's user.
 pub fn become_user(user: Option<&str>, is_local: bool) {
-    let Some(user) = user.map(str::trim).filter(|user| !user.is_empty()) else {
-        return settings::assign("", is_local);
-    };
-    let user = stored_name(user);
+    let Some(user) = user else { return settings::assign("", is_local) };
+    let user = stored_name(user.trim());
     let authority = cache::authority(&user);
     let Some(record) = &authority.record else {
         Fault::unknown(format!("unknown user \"{user}\"")).hint("Users are rows of docperm.users.").raise()

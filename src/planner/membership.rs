@@ -203,6 +203,6 @@ unsafe fn selectivity(request: &pg_sys::SupportRequestSelectivity) -> Option<f64
         {
             free(variable.statsTuple);
         }
-        Some((set.len() as f64 / distinct.max(1.0)).clamp(0.0, 1.0))
+        Some((set.count() as f64 / distinct.max(1.0)).clamp(0.0, 1.0))
     }
 }

@@ -3,14 +3,16 @@
 //! A policy calls `docperm.permits(row, doctype, ptype)`. When a query is planned, [`support`] replaces that call with
 //! what it comes to for whoever acts, in terms of the table's own columns ([`lower`]). [`membership`] is what tests rows
 //! against sets too large to be constants. Such a plan is right for one identity and one state of the permissions: it
-//! bears a [`stamp`], which is checked before it runs.
+//! bears a [`stamp`], which [`guard`] checks before it runs; [`replan`] gives a prepared statement another.
 
+mod guard;
 mod lower;
 mod membership;
+mod replan;
 mod stamp;
 mod support;
 
 /// Installs the hooks.
 pub fn init() {
-    stamp::install_hooks();
+    guard::install();
 }

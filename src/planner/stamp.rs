@@ -5,15 +5,15 @@
 //! - its stamp: the number of the authority that it was made from.
 //!
 //! The plan cache so never offers a plan that has become wrong. Should one be offered all the same, because who acts
-//! changed while it was being planned, or by a way that nobody thought of, the check before execution refuses it.
+//! changed while it was being planned, or by a way that nobody thought of, [`guard`](super::guard) refuses it.
+
+use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::channel::{self, Channel};
-use crate::catalog::invalidation;
-use crate::fault::{Fault, SqlState};
-use crate::identity::{self, Identity, Source};
+use crate::identity::{Identity, Source};
 
 /// Marks the plan in the making as made from `authority`.
 ///
@@ -31,109 +31,33 @@ pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, author
     }
 }
 
-/// Puts the check before every execution.
-pub fn install_hooks() {
-    // SAFETY: called once, when the library is loaded, before anything is executed by it.
-    unsafe {
-        NEXT_EXECUTOR_START = pg_sys::ExecutorStart_hook;
-        pg_sys::ExecutorStart_hook = Some(executor_start);
-        NEXT_PROCESS_UTILITY = pg_sys::ProcessUtility_hook;
-        pg_sys::ProcessUtility_hook = Some(process_utility);
-    }
+/// How a plan stands to who acts now and to the permissions as they are now.
+pub enum Standing {
+    /// It depends on neither.
+    Unmarked,
+    /// It was made from this authority, which is that of who acts now, and still true.
+    Current(Rc<Authority>),
+    /// It was made for somebody else, or from permissions that have changed.
+    Stale,
 }
 
-static mut NEXT_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
-static mut NEXT_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
-
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: ::core::ffi::c_int) {
-    // SAFETY: called by the executor with a query that is about to start. The leader has checked for its workers.
-    unsafe {
-        let is_worker = pg_sys::ParallelWorkerNumber >= 0;
-        let made_from = if is_worker { None } else { check((*query).plannedstmt) };
-        match NEXT_EXECUTOR_START {
-            Some(next) => next(query, flags),
-            None => pg_sys::standard_ExecutorStart(query, flags),
-        }
-        if let Some(authority) = made_from {
-            // Its sets stay, whatever changes while the query runs.
-            pgrx::PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(authority);
-        }
-    }
-}
-
-/// Refuses a plan that was not made for who acts now and from permissions as they are now.
-unsafe fn check(plan: *mut pg_sys::PlannedStmt) -> Option<std::rc::Rc<Authority>> {
+/// Tells how a plan stands to `identity`.
+///
+/// # Safety
+/// `plan` is a finished plan.
+pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt, identity: impl FnOnce() -> Identity) -> Standing {
     // SAFETY: a plan's list of OIDs.
     let stamps: Vec<pg_sys::Oid> = unsafe {
         let relations = PgList::<pg_sys::Oid>::from_pg((*plan).relationOids);
         relations.iter_oid().filter(|oid| channel::is_stamp(*oid)).collect()
     };
     if stamps.is_empty() {
-        return None;
+        return Standing::Unmarked;
     }
-    let identity = identity::acting();
-    let authority = cache::valid_authority(&identity.user);
-    let is_current =
-        |authority: &Authority| stamps.iter().all(|stamp| *stamp == channel::stamp_oid(authority.stamp));
-    if let Some(authority) = authority
-        && is_current(&authority)
-    {
-        return Some(authority);
-    }
-    // Whatever let this plan through: the next attempt plans anew.
-    invalidation::forget_identity();
-    Fault::new(
-        SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE,
-        format!("the permissions of \"{}\" have changed since this statement was planned", identity.user),
-    )
-    .detail("A plan holds for one user and one state of the permissions.")
-    .hint("Run the transaction again.")
-    .raise()
-}
-
-/// Looks for news before a prepared statement is executed: inside a transaction that has used its tables before,
-/// PostgreSQL would not.
-#[pgrx::pg_guard]
-unsafe extern "C-unwind" fn process_utility(
-    statement: *mut pg_sys::PlannedStmt,
-    query_string: *const ::core::ffi::c_char,
-    read_only_tree: bool,
-    context: pg_sys::ProcessUtilityContext::Type,
-    parameters: pg_sys::ParamListInfo,
-    environment: *mut pg_sys::QueryEnvironment,
-    destination: *mut pg_sys::DestReceiver,
-    completion: *mut pg_sys::QueryCompletion,
-) {
-    // SAFETY: called with a utility statement that is about to run; the arguments are passed on as they are.
-    unsafe {
-        use pg_sys::NodeTag::{T_CreateTableAsStmt, T_ExecuteStmt, T_ExplainStmt};
-        let tag = (*(*statement).utilityStmt).type_;
-        if matches!(tag, T_ExecuteStmt | T_ExplainStmt | T_CreateTableAsStmt) && pg_sys::IsTransactionState()
-        {
-            pg_sys::AcceptInvalidationMessages();
-        }
-        match NEXT_PROCESS_UTILITY {
-            Some(next) => next(
-                statement,
-                query_string,
-                read_only_tree,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
-            None => pg_sys::standard_ProcessUtility(
-                statement,
-                query_string,
-                read_only_tree,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
-        }
-    }
+    let authority = cache::valid_authority(&identity().user);
+    let is_own = |authority: &Rc<Authority>| {
+        let own = channel::stamp_oid(authority.stamp);
+        stamps.iter().all(|stamp| *stamp == own)
+    };
+    authority.filter(is_own).map_or(Standing::Stale, Standing::Current)
 }

@@ -241,7 +241,7 @@ proptest! {
         prop_assert_eq!(answer, case.expected());
 
         // What is told ends with what was decided.
-        let steps = tell::tell(&decision, Some(&user), &trees, tell::Subject::Row(&mut document)).unwrap();
+        let steps = tell::tell(&decision, Some(&user), &trees, tell::Subject::Document { name: &case.document.name, row: &mut document }).unwrap();
         let last = steps.last().unwrap();
         prop_assert_eq!((last.rule, last.verdict), ("result", if answer { "allowed" } else { "denied" }));
         if !answer {

@@ -25,10 +25,17 @@ fn step(rule: &'static str, verdict: &'static str, detail: impl Into<String>) ->
 pub enum Subject<'r, R: Row> {
     /// No document was asked about.
     Doctype,
-    /// This row, which the reader of the explanation may see.
-    Row(&'r mut R),
+    /// A document that the reader of the explanation may see.
+    Document {
+        /// Its name.
+        name: &'r str,
+        /// What is in it.
+        row: &'r mut R,
+    },
     /// There is none of that name, or the reader may not know what is in it: the two look alike.
     Concealed {
+        /// The name that was asked about.
+        name: &'r str,
         /// The decision on it.
         allowed: bool,
     },
@@ -50,14 +57,14 @@ pub fn tell<R: Row>(
         ));
         steps.extend(tell_rules(decision));
     }
-    let allowed = match subject {
+    let (name, allowed) = match subject {
         Subject::Doctype => {
             steps.extend(
                 decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
             );
-            decision.at_doctype_level()
+            ("documents", decision.at_doctype_level())
         }
-        Subject::Concealed { allowed } => {
+        Subject::Concealed { name, allowed } => {
             steps.extend(
                 decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
             );
@@ -66,20 +73,20 @@ pub fn tell<R: Row>(
                               what it holds, is told only to those who may read it.";
                 steps.push(step("document", "noted", detail));
             }
-            allowed
+            (name, allowed)
         }
-        Subject::Row(row) => {
+        Subject::Document { name, row } => {
             for restriction in &decision.restrictions {
                 steps.push(tell_restriction(decision, restriction, record, trees, row)?);
             }
             if decision.grants.is_owner_only() {
                 steps.push(tell_owner(decision, row)?);
             }
-            decision.predicate().matches(row)?
+            (name, decision.predicate().matches(row)?)
         }
     };
     let (verdict, may) = if allowed { ("allowed", "may") } else { ("denied", "may not") };
-    let detail = format!("{} {may} {} {}.", decision.user, decision.ptype, decision.doctype.name);
+    let detail = format!("{} {may} {} {} {name}.", decision.user, decision.ptype, decision.doctype.name);
     steps.push(step("result", verdict, detail));
     Ok(steps)
 }

@@ -1,0 +1,200 @@
+-- Doctypes: which table holds which kind of document, and what its columns mean.
+
+CREATE TABLE docperm.doctypes (
+    name               text       NOT NULL,
+    relation           regclass,
+    name_column        name,
+    owner_column       name,
+    docstatus_column   name,
+    tree_parent_column name,
+    module             text,
+    allow_import       boolean    NOT NULL DEFAULT false,
+    deny_by_default    boolean    NOT NULL DEFAULT true,
+    partitions         regclass[] NOT NULL DEFAULT '{}',
+
+    CONSTRAINT doctypes_pkey              PRIMARY KEY (name),
+    CONSTRAINT doctypes_relation_key      UNIQUE (relation),
+    CONSTRAINT doctypes_name_check        CHECK (name <> '' AND name = btrim(name)),
+    CONSTRAINT doctypes_name_column_check CHECK (relation IS NULL OR name_column IS NOT NULL)
+);
+
+COMMENT ON TABLE  docperm.doctypes                    IS 'Kinds of documents and the tables that hold them; docperm.protect() registers a table here';
+COMMENT ON COLUMN docperm.doctypes.name               IS 'Name of the doctype, e.g. Sales Order';
+COMMENT ON COLUMN docperm.doctypes.relation           IS 'The protected table; NULL while there is none, and again after it was dropped';
+COMMENT ON COLUMN docperm.doctypes.name_column        IS 'Column that identifies a document; its text form is the document''s name';
+COMMENT ON COLUMN docperm.doctypes.owner_column       IS 'Column that holds the user who owns the document, for rules with if_owner';
+COMMENT ON COLUMN docperm.doctypes.docstatus_column   IS 'Column that holds 0 (draft), 1 (submitted) or 2 (cancelled); makes the doctype submittable';
+COMMENT ON COLUMN docperm.doctypes.tree_parent_column IS 'Column that holds the name of the parent document; makes the doctype a tree';
+COMMENT ON COLUMN docperm.doctypes.module             IS 'Module that the doctype belongs to';
+COMMENT ON COLUMN docperm.doctypes.allow_import       IS 'The right import can be had on this doctype';
+COMMENT ON COLUMN docperm.doctypes.deny_by_default    IS
+    'With strict_user_permissions = deny_by_default: a user without an entry for this doctype sees no row that links to it. False exempts it as a link target';
+-- Row-level security of a table does not reach who reads one of its partitions directly,
+-- so each carries policies of its own. Which do is kept in the doctype's own row: a
+-- restore brings the policies of a partition late, and until then it must not be taken
+-- for one that was attached just now.
+COMMENT ON COLUMN docperm.doctypes.partitions         IS
+    'Partitions and inheritance children of the table, at any depth, that carry policies of their own. Kept by docperm';
+
+
+CREATE TABLE docperm.doctype_fields (
+    doctype                 text    NOT NULL,
+    column_name             name    NOT NULL,
+    link_to                 text,
+    ignore_user_permissions boolean NOT NULL DEFAULT false,
+    discovered              boolean NOT NULL DEFAULT false,
+
+    CONSTRAINT doctype_fields_pkey         PRIMARY KEY (doctype, column_name),
+    CONSTRAINT doctype_fields_doctype_fkey FOREIGN KEY (doctype) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT doctype_fields_link_to_fkey FOREIGN KEY (link_to) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE SET NULL
+);
+
+CREATE INDEX doctype_fields_link_to_idx ON docperm.doctype_fields (link_to);
+
+COMMENT ON TABLE  docperm.doctype_fields                         IS 'Columns of a doctype that mean something to docperm, above all its links';
+COMMENT ON COLUMN docperm.doctype_fields.doctype                 IS 'The doctype';
+COMMENT ON COLUMN docperm.doctype_fields.column_name             IS 'The column of its table';
+COMMENT ON COLUMN docperm.doctype_fields.link_to                 IS 'Doctype whose documents'' names the column holds; NULL: it is not a link';
+COMMENT ON COLUMN docperm.doctype_fields.ignore_user_permissions IS 'User permissions on link_to do not restrict this column';
+COMMENT ON COLUMN docperm.doctype_fields.discovered              IS 'link_to is left to the table''s foreign keys; false: somebody set it, and it stays';
+COMMENT ON INDEX  docperm.doctype_fields_link_to_idx             IS 'Links to a doctype';
+
+
+-- Checks -----------------------------------------------------------------------------
+
+CREATE FUNCTION docperm._require_doctype(doctype text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM docperm.doctypes AS d WHERE d.name = doctype) THEN
+        RETURN;
+    END IF;
+    IF docperm._restoring() THEN
+        INSERT INTO docperm.doctypes (name) VALUES (doctype) ON CONFLICT DO NOTHING;
+    ELSE
+        RAISE EXCEPTION USING
+            ERRCODE = '42704',
+            MESSAGE = format('unknown doctype "%s"', doctype),
+            HINT    = 'Doctypes are the rows of docperm.doctypes; docperm.protect() adds one.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_doctype(text) IS 'Internal: an error (42704) unless the doctype exists; in a restore, a stand-in';
+
+
+CREATE FUNCTION docperm._require_column(relation regclass, column_name name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT
+                     FROM pg_catalog.pg_attribute AS a
+                    WHERE a.attrelid = relation
+                      AND a.attname  = column_name
+                      AND a.attnum   > 0
+                      AND NOT a.attisdropped) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42704',
+            MESSAGE = format('table %s has no column "%s"', relation, column_name),
+            HINT    = 'Column names are compared exactly, upper and lower case included.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_column(regclass, name) IS 'Internal: an error (42704) unless the table has the column';
+
+
+CREATE FUNCTION docperm._check_doctype() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    column_name name;
+BEGIN
+    IF docperm._restoring() THEN
+        IF TG_OP = 'INSERT' THEN
+            UPDATE docperm.doctypes AS d
+               SET relation           = NEW.relation,
+                   name_column        = NEW.name_column,
+                   owner_column       = NEW.owner_column,
+                   docstatus_column   = NEW.docstatus_column,
+                   tree_parent_column = NEW.tree_parent_column,
+                   module             = NEW.module,
+                   allow_import       = NEW.allow_import,
+                   deny_by_default    = NEW.deny_by_default,
+                   partitions         = NEW.partitions
+             WHERE d.name = NEW.name
+               AND num_nonnulls(d.relation, d.name_column) = 0;
+            IF FOUND THEN
+                RETURN NULL;
+            END IF;
+        END IF;
+        RETURN NEW;
+    END IF;
+
+    IF NEW.relation IS NULL THEN
+        RETURN NEW;
+    END IF;
+
+    -- A registered table without policies would look protected and be open.
+    IF (TG_OP = 'INSERT' OR NEW.relation IS DISTINCT FROM OLD.relation)
+       AND NOT EXISTS (SELECT
+                         FROM pg_catalog.pg_policy AS p
+                        WHERE p.polrelid = NEW.relation
+                          AND p.polname  = 'docperm_select') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('table %s has no policies for doctype "%s"', NEW.relation, NEW.name),
+            HINT    = 'docperm.protect() makes the policies and fills in the relation.';
+    END IF;
+
+    FOREACH column_name IN ARRAY array_remove(ARRAY[NEW.name_column, NEW.owner_column, NEW.docstatus_column,
+                                                    NEW.tree_parent_column], NULL) LOOP
+        PERFORM docperm._require_column(NEW.relation, column_name);
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._check_doctype() IS 'Internal: trigger that refuses tables without policies and unknown columns, and lets a restored row replace what stands in for it';
+
+CREATE TRIGGER check_columns
+    BEFORE INSERT OR UPDATE ON docperm.doctypes
+    FOR EACH ROW EXECUTE FUNCTION docperm._check_doctype();
+
+
+CREATE FUNCTION docperm._check_doctype_field() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    -- Only what changes: a doctype that is renamed comes by here once for each column
+    -- that names it, and must not stumble over a table's column that is long gone.
+    IF TG_OP = 'INSERT' OR NEW.doctype <> OLD.doctype THEN
+        PERFORM docperm._require_doctype(NEW.doctype);
+    END IF;
+    IF NEW.link_to IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.link_to IS DISTINCT FROM OLD.link_to) THEN
+        PERFORM docperm._require_doctype(NEW.link_to);
+    END IF;
+    IF (TG_OP = 'INSERT' OR NEW.column_name <> OLD.column_name) AND NOT docperm._restoring() THEN
+        SELECT d.relation INTO relation FROM docperm.doctypes AS d WHERE d.name = NEW.doctype;
+        IF relation IS NOT NULL THEN
+            PERFORM docperm._require_column(relation, NEW.column_name);
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._check_doctype_field() IS 'Internal: trigger that refuses unknown doctypes and columns';
+
+CREATE TRIGGER check_names
+    BEFORE INSERT OR UPDATE ON docperm.doctype_fields
+    FOR EACH ROW EXECUTE FUNCTION docperm._check_doctype_field();
+
+SELECT pg_catalog.pg_extension_config_dump('docperm.doctypes', '');
+SELECT pg_catalog.pg_extension_config_dump('docperm.doctype_fields', '');

@@ -1,0 +1,67 @@
+-- The schema itself. Loaded first: it decides who may look into the schema, and
+-- makes sure that nobody but a superuser can put objects into it.
+
+-- Policies call docperm.permits(...). Whoever may create functions in this schema
+-- could add an overload that a policy made later would pick up, so a schema that
+-- somebody else prepared is not taken over.
+DO $$
+BEGIN
+    IF NOT (SELECT r.rolsuper
+              FROM pg_catalog.pg_namespace AS n
+              JOIN pg_catalog.pg_roles     AS r ON r.oid = n.nspowner
+             WHERE n.nspname = 'docperm') THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = 'schema "docperm" exists and does not belong to a superuser',
+            HINT    = 'Drop the schema, or give it to a superuser after looking at what is in it.';
+    END IF;
+END
+$$;
+
+REVOKE ALL   ON SCHEMA docperm FROM PUBLIC;
+GRANT  USAGE ON SCHEMA docperm TO   PUBLIC;
+
+COMMENT ON SCHEMA docperm IS 'docperm: documents, roles and user permissions, enforced by row-level security';
+
+
+-- Whether this session restores a dump: pg_dump and pg_restore switch both settings off.
+-- A restore must bring back everything that was there, for a restriction that is refused
+-- is a restriction that is gone. So
+--
+-- * names that the *protected* tables have outgrown (a column renamed since, a key of
+--   another type) are taken as they are. Queries on such tables fail until it is put right;
+-- * rows may come before those that they refer to: pg_restore --jobs does not put the
+--   tables of an extension in order. Such a row is given a stand-in to refer to, a role or
+--   user that is disabled or a doctype without a table, until the true row takes its place.
+--   Sessions that restore take turns, so that neither misses what the other did.
+CREATE FUNCTION docperm._restoring() RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF current_setting('row_security')::boolean OR current_setting('check_function_bodies')::boolean THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('docperm'), hashtext('restore'));
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._restoring() IS
+    'Internal: whether this session restores a dump; if so, it waits until no other does, to the end of the transaction';
+
+
+-- Guards the tables whose first rows docperm brings itself.
+CREATE FUNCTION docperm._refuse_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = '22023',
+        MESSAGE = format('table docperm.%I cannot be truncated', TG_TABLE_NAME),
+        HINT    = 'It holds rows that docperm needs. Use DELETE with a WHERE clause.';
+END
+$$;
+
+COMMENT ON FUNCTION docperm._refuse_truncate() IS 'Internal: trigger that keeps tables with standard rows from being emptied';

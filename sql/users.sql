@@ -1,0 +1,304 @@
+-- Users and the roles they hold.
+
+CREATE TABLE docperm.users (
+    name        text    NOT NULL,
+    email       text,
+    first_name  text,
+    middle_name text,
+    last_name   text,
+    full_name   text    GENERATED ALWAYS AS (
+                            nullif(btrim(coalesce(nullif(btrim(first_name),  '') || ' ', '')
+                                      || coalesce(nullif(btrim(middle_name), '') || ' ', '')
+                                      || coalesce(nullif(btrim(last_name),   ''),       '')), '')
+                        ) STORED,
+    username    text,
+    mobile_no   text,
+    enabled     boolean NOT NULL DEFAULT true,
+    user_type   text    NOT NULL DEFAULT 'Website User',
+    db_role     name,
+
+    CONSTRAINT users_pkey            PRIMARY KEY (name),
+    CONSTRAINT users_username_key    UNIQUE (username),
+    CONSTRAINT users_mobile_no_key   UNIQUE (mobile_no),
+    CONSTRAINT users_db_role_key     UNIQUE (db_role),
+    CONSTRAINT users_name_check      CHECK (name <> ''),
+    CONSTRAINT users_db_role_check   CHECK (db_role <> ''),
+    CONSTRAINT users_user_type_check CHECK (user_type IN ('System User', 'Website User'))
+);
+
+COMMENT ON TABLE  docperm.users             IS 'Users; Administrator and Guest exist from the start';
+COMMENT ON COLUMN docperm.users.name        IS 'Lower-cased e-mail address or login name; Administrator and Guest are written as here';
+COMMENT ON COLUMN docperm.users.email       IS 'E-mail address; follows the name where that is an address';
+COMMENT ON COLUMN docperm.users.first_name  IS 'First name';
+COMMENT ON COLUMN docperm.users.middle_name IS 'Middle name';
+COMMENT ON COLUMN docperm.users.last_name   IS 'Last name';
+COMMENT ON COLUMN docperm.users.full_name   IS 'Computed: first, middle and last name';
+COMMENT ON COLUMN docperm.users.username    IS 'Short name, unique';
+COMMENT ON COLUMN docperm.users.mobile_no   IS 'Mobile number, unique';
+COMMENT ON COLUMN docperm.users.enabled     IS 'A disabled user has no right at all';
+COMMENT ON COLUMN docperm.users.user_type   IS 'Computed: System User with a role that has desk access, otherwise Website User';
+COMMENT ON COLUMN docperm.users.db_role     IS 'Database role that acts as this user without further ado, unique';
+
+INSERT INTO docperm.users (name, user_type) VALUES
+    ('Administrator', 'System User'),
+    ('Guest',         'Website User');
+
+
+CREATE TABLE docperm.user_roles (
+    user_name text NOT NULL,
+    role      text NOT NULL,
+
+    CONSTRAINT user_roles_pkey           PRIMARY KEY (user_name, role),
+    CONSTRAINT user_roles_user_name_fkey FOREIGN KEY (user_name) REFERENCES docperm.users (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT user_roles_role_fkey      FOREIGN KEY (role)      REFERENCES docperm.roles (name) ON UPDATE CASCADE ON DELETE CASCADE
+);
+
+CREATE INDEX user_roles_role_idx ON docperm.user_roles (role);
+
+COMMENT ON TABLE  docperm.user_roles           IS 'Which user holds which role; the automatic roles need no row and are ignored here';
+COMMENT ON COLUMN docperm.user_roles.user_name IS 'The user';
+COMMENT ON COLUMN docperm.user_roles.role      IS 'The role he holds';
+COMMENT ON INDEX  docperm.user_roles_role_idx  IS 'Holders of a role';
+
+
+-- Names -------------------------------------------------------------------------------
+
+CREATE FUNCTION docperm._user_name(given text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+RETURN CASE lower(btrim(given))
+           WHEN 'administrator' THEN 'Administrator'
+           WHEN 'guest'         THEN 'Guest'
+           ELSE lower(btrim(given))
+       END;
+
+COMMENT ON FUNCTION docperm._user_name(text) IS
+    'Internal: a user''s name as it is stored: trimmed and in lower case, save Administrator and Guest';
+
+
+CREATE FUNCTION docperm._require_user(user_name text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM docperm.users AS u WHERE u.name = user_name) THEN
+        RETURN;
+    END IF;
+    IF docperm._restoring() THEN
+        INSERT INTO docperm.users (name, enabled) VALUES (user_name, false) ON CONFLICT DO NOTHING;
+    ELSE
+        RAISE EXCEPTION USING
+            ERRCODE = '42704',
+            MESSAGE = format('unknown user "%s"', user_name),
+            HINT    = 'Users are the rows of docperm.users.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_user(text) IS 'Internal: an error (42704) unless the user exists; in a restore, a stand-in';
+
+
+CREATE FUNCTION docperm._require_role(role text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM docperm.roles AS r WHERE r.name = role) THEN
+        RETURN;
+    END IF;
+    IF docperm._restoring() THEN
+        INSERT INTO docperm.roles (name, disabled) VALUES (role, true) ON CONFLICT DO NOTHING;
+    ELSE
+        RAISE EXCEPTION USING
+            ERRCODE = '42704',
+            MESSAGE = format('unknown role "%s"', role),
+            HINT    = 'Roles are the rows of docperm.roles.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_role(text) IS 'Internal: an error (42704) unless the role exists; in a restore, a stand-in';
+
+
+-- The type of a user -----------------------------------------------------------------
+
+CREATE FUNCTION docperm._user_type(user_name text) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN CASE
+           WHEN user_name = 'Administrator' THEN 'System User'
+           WHEN user_name = 'Guest'         THEN 'Website User'
+           WHEN EXISTS (SELECT
+                          FROM docperm.user_roles AS h
+                          JOIN docperm.roles      AS r ON r.name = h.role
+                         WHERE h.user_name = _user_type.user_name
+                           AND r.desk_access
+                           AND NOT r.disabled
+                           AND r.name NOT IN ('Administrator', 'All', 'Guest', 'Desk User'))
+                                            THEN 'System User'
+           ELSE 'Website User'
+       END;
+
+COMMENT ON FUNCTION docperm._user_type(text) IS 'Internal: System User or Website User, from the roles that the user holds';
+
+
+CREATE FUNCTION docperm._refresh_user_type() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    holders text[];
+    holder  text;
+BEGIN
+    IF TG_TABLE_NAME = 'roles' THEN
+        holders := ARRAY(SELECT h.user_name FROM docperm.user_roles AS h WHERE h.role = NEW.name ORDER BY 1);
+    ELSIF TG_OP = 'INSERT' THEN
+        holders := ARRAY[NEW.user_name];
+    ELSIF TG_OP = 'DELETE' THEN
+        holders := ARRAY[OLD.user_name];
+    ELSE
+        holders := ARRAY[NEW.user_name, OLD.user_name];
+    END IF;
+
+    FOREACH holder IN ARRAY holders LOOP
+        -- Two transactions that change roles of one user take turns here, so that the
+        -- later one counts what the earlier one did.
+        PERFORM FROM docperm.users AS u WHERE u.name = holder FOR NO KEY UPDATE;
+
+        UPDATE docperm.users AS u
+           SET user_type = docperm._user_type(u.name)
+         WHERE u.name = holder
+           AND u.user_type <> docperm._user_type(u.name);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._refresh_user_type() IS 'Internal: trigger that keeps docperm.users.user_type in step with the roles';
+
+CREATE TRIGGER refresh_user_type
+    AFTER INSERT OR UPDATE OR DELETE ON docperm.user_roles
+    FOR EACH ROW EXECUTE FUNCTION docperm._refresh_user_type();
+
+CREATE TRIGGER refresh_user_type
+    AFTER UPDATE OF desk_access, disabled ON docperm.roles
+    FOR EACH ROW EXECUTE FUNCTION docperm._refresh_user_type();
+
+
+CREATE FUNCTION docperm._reset_user_types() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE docperm.users AS u
+       SET user_type = docperm._user_type(u.name)
+     WHERE u.user_type <> docperm._user_type(u.name);
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._reset_user_types() IS 'Internal: trigger that computes every user''s type anew after TRUNCATE of docperm.user_roles';
+
+CREATE TRIGGER reset_user_types
+    AFTER TRUNCATE ON docperm.user_roles
+    FOR EACH STATEMENT EXECUTE FUNCTION docperm._reset_user_types();
+
+
+-- Checks -----------------------------------------------------------------------------
+
+CREATE FUNCTION docperm._guard_user() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' AND OLD.name IN ('Administrator', 'Guest') THEN
+        IF TG_OP = 'DELETE' OR docperm._user_name(NEW.name) IS DISTINCT FROM OLD.name THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '22023',
+                MESSAGE = format('user "%s" can be neither renamed nor deleted', OLD.name),
+                HINT    = 'Every installation of docperm has this user.';
+        END IF;
+    END IF;
+
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+
+    NEW.name      := docperm._user_name(NEW.name);
+    NEW.email     := nullif(lower(btrim(NEW.email)), '');
+    NEW.username  := nullif(btrim(NEW.username), '');
+    NEW.mobile_no := nullif(btrim(NEW.mobile_no), '');
+
+    IF strpos(NEW.name, '@') > 0 THEN
+        NEW.email := NEW.name;
+    END IF;
+
+    -- A row that is being renamed still has its roles under the old name.
+    NEW.user_type := docperm._user_type(CASE TG_OP WHEN 'UPDATE' THEN OLD.name ELSE NEW.name END);
+
+    IF NEW.name IN ('Administrator', 'Guest') THEN
+        IF NOT NEW.enabled THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '22023',
+                MESSAGE = format('user "%s" cannot be disabled', NEW.name),
+                HINT    = 'Take away what it is mapped to (db_role) or granted (docperm.role_permissions).';
+        END IF;
+    END IF;
+
+    -- A restored dump brings these two once more, as they were there, and the true rows
+    -- of users who have a stand-in.
+    IF TG_OP = 'INSERT' AND (NEW.name IN ('Administrator', 'Guest') OR docperm._restoring()) THEN
+        UPDATE docperm.users AS u
+           SET email       = NEW.email,
+               first_name  = NEW.first_name,
+               middle_name = NEW.middle_name,
+               last_name   = NEW.last_name,
+               username    = NEW.username,
+               mobile_no   = NEW.mobile_no,
+               enabled     = NEW.enabled,
+               db_role     = NEW.db_role
+         WHERE u.name = NEW.name
+           AND (NOT u.enabled OR u.name IN ('Administrator', 'Guest'))
+           AND num_nonnulls(nullif(u.email, u.name), u.first_name, u.middle_name, u.last_name,
+                            u.username, u.mobile_no, u.db_role) = 0;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._guard_user() IS 'Internal: trigger that writes names in their stored form, computes user_type, keeps Administrator and Guest, and lets a restored row replace what stands in for it';
+
+CREATE TRIGGER guard
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.users
+    FOR EACH ROW EXECUTE FUNCTION docperm._guard_user();
+
+CREATE TRIGGER guard_truncate
+    BEFORE TRUNCATE ON docperm.users
+    FOR EACH STATEMENT EXECUTE FUNCTION docperm._refuse_truncate();
+
+
+CREATE FUNCTION docperm._check_user_role() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.user_name := docperm._user_name(NEW.user_name);
+    PERFORM docperm._require_user(NEW.user_name);
+    PERFORM docperm._require_role(NEW.role);
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._check_user_role() IS 'Internal: trigger that refuses unknown users and roles';
+
+-- A rename that cascades comes by here too; the parent row bears the new name by then.
+CREATE TRIGGER check_names
+    BEFORE INSERT OR UPDATE ON docperm.user_roles
+    FOR EACH ROW EXECUTE FUNCTION docperm._check_user_role();
+
+SELECT pg_catalog.pg_extension_config_dump('docperm.users', '');
+SELECT pg_catalog.pg_extension_config_dump('docperm.user_roles', '');
