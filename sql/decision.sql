@@ -25,6 +25,13 @@ AS 'MODULE_PATHNAME', 'docperm_is_permitted';
 COMMENT ON FUNCTION docperm._is_permitted("any", bigint, bigint) IS
     'Internal: whether the value is in a set of permitted values that this backend holds; stands in plans of users with more than docperm.max_inline_values of them';
 
+CREATE FUNCTION docperm._is_of_this_transaction(inserted_by xid) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1
+AS 'MODULE_PATHNAME', 'docperm_is_of_this_transaction';
+
+COMMENT ON FUNCTION docperm._is_of_this_transaction(xid) IS
+    'Internal: whether the current transaction, subtransactions included, wrote the row that bears this xmin; stands in policies for rows of child tables';
+
 -- Policies ----------------------------------------------------------------------------
 
 -- Planned, it costs nothing, because nothing of it is left. The cost is for the case in
@@ -84,6 +91,7 @@ COMMENT ON FUNCTION docperm.version() IS 'Version of the library that is loaded'
 REVOKE ALL ON FUNCTION docperm._permits_support(internal)              FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._is_permitted_support(internal)         FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._is_permitted("any", bigint, bigint)    FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_of_this_transaction(xid)            FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.permits(record, text, text)             FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.has_permission(text, text, text, text)  FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.permitted_documents(text, text)         FROM PUBLIC;
@@ -93,6 +101,7 @@ REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBL
 -- Policies run with the privileges of whoever queries.
 GRANT EXECUTE ON FUNCTION docperm.permits(record, text, text)             TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm._is_permitted("any", bigint, bigint)    TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm._is_of_this_transaction(xid)            TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.has_permission(text, text, text, text)  TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.permitted_documents(text, text)         TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.explain_access(text, text, text, text)  TO PUBLIC;

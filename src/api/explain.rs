@@ -9,8 +9,8 @@ use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
 use crate::identity::acting;
-use crate::rules::Row;
 use crate::rules::tell::{Step, Subject, tell};
+use crate::rules::{Asking, Row};
 
 /// Tells step by step how the decision comes about.
 ///
@@ -63,8 +63,8 @@ fn explain<R: Row<Error = Fault>>(
     ptype: &str,
     subject: Subject<R>,
 ) -> Vec<Step> {
-    let decision = authority.decide(doctype, ptype).map_err(Fault::from).or_raise();
-    tell(&decision, authority.record.as_deref(), authority, subject).or_raise()
+    let decision = authority.decide(doctype, ptype, Asking::default()).map_err(Fault::from).or_raise();
+    tell(&decision, authority.record(), authority, subject).or_raise()
 }
 
 /// The row of an explanation that has none.

@@ -28,7 +28,7 @@ fn authority_asked_about(user_name: Option<&str>) -> Rc<Authority> {
             .raise();
     }
     let authority = cache::authority(&asked);
-    if authority.record.is_none() {
+    if authority.record().is_none() {
         Fault::unknown(format!("unknown user \"{asked}\"")).hint("Users are rows of docperm.users.").raise();
     }
     authority
@@ -37,8 +37,7 @@ fn authority_asked_about(user_name: Option<&str>) -> Rc<Authority> {
 /// Whether a user, or the database role behind him, administers.
 fn administers(user: &str) -> bool {
     let authority = cache::authority(user);
-    let by_role =
-        authority.record.as_ref().is_some_and(|record| roles::administers(&authority.site.model, record));
+    let by_role = authority.record().is_some_and(|record| roles::administers(&authority.site.model, record));
     by_role || is_database_superuser()
 }
 

@@ -64,7 +64,7 @@ unsafe fn permits(row: pg_sys::HeapTupleHeader, doctype: &str, ptype: &str) -> b
                 datum: number.and_then(|number| pgrx::htup::heap_getattr_raw(tuple, number, descriptor)),
             }
         };
-        ruling.predicate.matches(&mut TypedRow::new(&authority, column)).or_raise()
+        ruling.predicate.matches(&mut TypedRow::new(&authority, doctype, column)).or_raise()
     };
     // SAFETY: reference-counted or not, as it was looked up.
     unsafe {

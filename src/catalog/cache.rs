@@ -11,27 +11,35 @@ use super::invalidation::{self, Forget};
 use super::load::{self, Site};
 use super::typed_set::TypedSet;
 use crate::fault::{Fault, SqlState};
-use crate::rules::{self, Decision, Predicate, Tree, Trees, Undecidable, User, ValueSet};
+use crate::rules::{Asking, Decision, Facts, Predicate, Question, Shares, Tree, Undecidable, User, ValueSet};
 
 /// Users whose authority a backend keeps. A pooled connection serves many users, and one may be permitted very much.
 const KEPT_AUTHORITIES: usize = 64;
 /// How often to read again what changed while it was read.
 const ATTEMPTS: usize = 20;
 
+/// A user's record and what has been computed from it. It outlives changes of what is shared with the user.
+pub struct Person {
+    record: Option<Rc<User>>,
+    /// Channels and tables whose messages end it.
+    dependencies: RefCell<HashSet<pg_sys::Oid>>,
+    sets: RefCell<HashMap<SetKey, Rc<TypedSet>>>,
+}
+
 /// What one user may do, as far as it has been asked. It is true as long as the cache hands it out.
 pub struct Authority {
     /// The user's name.
     pub user: String,
-    /// The user's record, if there is one.
-    pub record: Option<Rc<User>>,
     /// The configuration that it follows from.
     pub site: Rc<Site>,
     /// A number that no other authority of this backend has: plans bear it.
     pub stamp: u32,
+    person: Rc<Person>,
     last_used: Cell<u64>,
-    trees: RefCell<HashSet<String>>,
+    /// Channels whose messages end it, beside those that end the person.
+    dependencies: RefCell<HashSet<pg_sys::Oid>>,
+    shares: RefCell<HashMap<String, Rc<Shares>>>,
     rulings: RefCell<HashMap<(String, String), Rc<Ruling>>>,
-    sets: RefCell<HashMap<SetKey, Rc<TypedSet>>>,
 }
 
 /// A set of names, by where it is, and the type and collation that it is wanted in.
@@ -46,9 +54,21 @@ pub struct Ruling {
 }
 
 impl Authority {
+    /// The user's record, if there is one.
+    pub fn record(&self) -> Option<&User> {
+        self.person.record.as_deref()
+    }
+
     /// Decides, in full.
-    pub fn decide<'a>(&'a self, doctype: &str, ptype: &'a str) -> Result<Decision<'a>, Undecidable> {
-        rules::decide(&self.site.model, &self.user, self.record.as_deref(), doctype, ptype, self)
+    pub fn decide<'a>(
+        &'a self,
+        doctype: &str,
+        ptype: &'a str,
+        asking: Asking,
+    ) -> Result<Decision<'a>, Undecidable> {
+        let question =
+            Question { model: &self.site.model, name: &self.user, user: self.record(), facts: self };
+        question.decide(doctype, ptype, asking)
     }
 
     /// Decides, or remembers what was decided.
@@ -57,7 +77,7 @@ impl Authority {
         if let Some(known) = self.rulings.borrow().get(&key) {
             return Ok(known.clone());
         }
-        let decision = self.decide(doctype, ptype)?;
+        let decision = self.decide(doctype, ptype, Asking::default())?;
         let ruling = Rc::new(Ruling {
             predicate: decision.predicate(),
             at_doctype_level: decision.at_doctype_level(),
@@ -74,43 +94,87 @@ impl Authority {
         collation: pg_sys::Oid,
     ) -> Rc<TypedSet> {
         let key = (Rc::as_ptr(names), type_oid, collation);
-        if let Some(known) = self.sets.borrow().get(&key) {
+        if let Some(known) = self.person.sets.borrow().get(&key) {
             return known.clone();
         }
         let set = TypedSet::build(names, type_oid, collation);
-        self.sets.borrow_mut().insert(key, set.clone());
+        self.person.sets.borrow_mut().insert(key, set.clone());
         set
     }
 
-    /// The channels whose messages end it.
-    pub fn channels(&self) -> Vec<pg_sys::Oid> {
-        let trees = self.trees.borrow();
-        let trees = trees.iter().map(|doctype| Channel::Tree(doctype).oid());
-        [Channel::Site.oid(), Channel::User(&self.user).oid()].into_iter().chain(trees).collect()
+    /// The channels and tables whose messages end it.
+    pub fn dependencies(&self) -> Vec<pg_sys::Oid> {
+        let own = self.dependencies.borrow();
+        let persons = self.person.dependencies.borrow();
+        own.iter().chain(persons.iter()).copied().collect()
+    }
+
+    fn depends_on(&self, named: &HashSet<pg_sys::Oid>) -> bool {
+        !self.dependencies.borrow().is_disjoint(named) || self.person.depends_on(named)
     }
 }
 
-impl Trees for Authority {
+impl Person {
+    fn depends_on(&self, named: &HashSet<pg_sys::Oid>) -> bool {
+        !self.dependencies.borrow().is_disjoint(named)
+    }
+
+    /// Lets go of sets whose names nobody else holds any more.
+    fn tidy(&self) {
+        let unused: Vec<_> = {
+            let mut sets = self.sets.borrow_mut();
+            let keys: Vec<_> =
+                sets.iter().filter(|(_, set)| set.is_orphaned()).map(|(key, _)| *key).collect();
+            keys.iter().filter_map(|key| sets.remove(key)).collect()
+        };
+        drop(unused);
+    }
+}
+
+impl Facts for Authority {
     fn tree(&self, doctype: &str) -> Option<Rc<Tree>> {
         let definition = self.site.model.doctypes.get(doctype)?;
-        let parent_column = definition.tree_parent_column.as_deref()?;
         let relation = *self.site.relations.get(doctype)?;
-        // Before it is read: a message that comes meanwhile ends this authority.
-        self.trees.borrow_mut().insert(doctype.to_owned());
-        if let Some(known) = with_cache(|cache| cache.trees.get(doctype).cloned()) {
+        if definition.tree_parent_column.is_none() && definition.nested_set.is_none() {
+            return None;
+        }
+        // Before it is read: a message that comes meanwhile ends this authority. What follows from a tree is kept with the
+        // person. A tree's table that was altered, truncated or swapped is another tree.
+        self.person.dependencies.borrow_mut().extend([Channel::Tree(doctype).oid(), relation]);
+        if let Some(known) = with_cache(|cache| cache.trees.get(&relation).cloned()) {
             return Some(known);
         }
-        let tree = Rc::new(load::tree(relation, definition, parent_column));
-        with_cache(|cache| cache.trees.insert(doctype.to_owned(), tree.clone()));
+        let tree = Rc::new(load::tree(relation, definition)?);
+        let channel = Channel::Tree(doctype).oid();
+        with_cache(|cache| {
+            cache.tree_channels.insert(channel, relation);
+            cache.trees.insert(relation, tree.clone())
+        });
         Some(tree)
+    }
+
+    fn shares(&self, doctype: &str) -> Rc<Shares> {
+        if let Some(known) = self.shares.borrow().get(doctype) {
+            return known.clone();
+        }
+        self.dependencies
+            .borrow_mut()
+            .extend([Channel::Shares(&self.user).oid(), Channel::SharedWithEveryone(doctype).oid()]);
+        let shares = Rc::new(load::shares(&self.user, doctype));
+        self.shares.borrow_mut().insert(doctype.to_owned(), shares.clone());
+        shares
     }
 }
 
 #[derive(Default)]
 struct Cache {
     site: Option<Rc<Site>>,
+    persons: HashMap<String, Rc<Person>>,
     authorities: HashMap<String, Rc<Authority>>,
-    trees: HashMap<String, Rc<Tree>>,
+    /// By table.
+    trees: HashMap<pg_sys::Oid, Rc<Tree>>,
+    /// The tables of trees by their channels.
+    tree_channels: HashMap<pg_sys::Oid, pg_sys::Oid>,
     mapping: HashMap<String, Option<Rc<str>>>,
 }
 
@@ -137,11 +201,11 @@ fn settle() {
 }
 
 /// What was dropped from the cache, to be freed when the cache is no longer borrowed.
-type Graves = (Option<Rc<Site>>, Vec<Rc<Authority>>);
+type Graves = (Option<Rc<Site>>, Vec<Rc<Person>>, Vec<Rc<Authority>>);
 
 impl Cache {
     fn into_graves(self) -> Graves {
-        (self.site, self.authorities.into_values().collect())
+        (self.site, self.persons.into_values().collect(), self.authorities.into_values().collect())
     }
 
     fn forget(&mut self, oids: &[pg_sys::Oid]) -> Graves {
@@ -152,24 +216,18 @@ impl Cache {
         if named.contains(&Channel::Mapping.oid()) {
             self.mapping.clear();
         }
-        // A tree's table that was altered, truncated or swapped is another tree.
-        let relations = self.site.as_ref().map(|site| &site.relations);
-        let changed = |doctype: &String| {
-            let relation = relations.and_then(|relations| relations.get(doctype));
-            named.contains(&Channel::Tree(doctype).oid()) || relation.is_some_and(|oid| named.contains(oid))
-        };
-        self.trees.retain(|doctype, _| !changed(doctype));
-        let mut dropped = vec![];
-        for (user, authority) in std::mem::take(&mut self.authorities) {
-            let user_changed = named.contains(&Channel::User(&user).oid());
-            if user_changed || authority.trees.borrow().iter().any(changed) {
-                dropped.push(authority);
-            } else {
-                self.authorities.insert(user, authority);
-            }
+        for oid in oids {
+            self.trees.remove(self.tree_channels.get(oid).unwrap_or(oid));
         }
-        (None, dropped)
+        let authorities = extract(&mut self.authorities, |authority| authority.depends_on(&named));
+        let persons = extract(&mut self.persons, |person| person.depends_on(&named));
+        (None, persons, authorities)
     }
+}
+
+/// Takes the entries out that fit.
+fn extract<T>(entries: &mut HashMap<String, Rc<T>>, fits: impl Fn(&T) -> bool) -> Vec<Rc<T>> {
+    entries.extract_if(|_, entry| fits(entry)).map(|(_, entry)| entry).collect()
 }
 
 /// The configuration as it is now.
@@ -202,21 +260,24 @@ pub fn authority(user: &str) -> Rc<Authority> {
     }
     for _ in 0..ATTEMPTS {
         let site = current_site();
+        let person = person(user);
+        person.tidy();
         let authority = Rc::new(Authority {
             user: user.to_owned(),
-            record: load::user(user),
             site,
+            person,
             stamp: NEXT_STAMP.with(|next| next.replace(next.get().wrapping_add(1))),
             last_used: Cell::new(tick()),
-            trees: RefCell::default(),
+            dependencies: RefCell::new([Channel::Site.oid()].into()),
+            shares: RefCell::default(),
             rulings: RefCell::default(),
-            sets: RefCell::default(),
         });
         let evicted = with_cache(|cache| {
             let full = cache.authorities.len() >= KEPT_AUTHORITIES;
             let oldest = cache.authorities.values().min_by_key(|kept| kept.last_used.get()).filter(|_| full);
             let oldest = oldest.map(|oldest| oldest.user.clone());
-            let evicted = oldest.and_then(|oldest| cache.authorities.remove(&oldest));
+            let evicted = oldest
+                .and_then(|oldest| Some((cache.authorities.remove(&oldest)?, cache.persons.remove(&oldest))));
             cache.authorities.insert(user.to_owned(), authority);
             evicted
         });
@@ -231,6 +292,20 @@ pub fn authority(user: &str) -> Rc<Authority> {
         }
     }
     changed_meanwhile()
+}
+
+/// The user's record, known or read.
+fn person(user: &str) -> Rc<Person> {
+    if let Some(known) = with_cache(|cache| cache.persons.get(user).cloned()) {
+        return known;
+    }
+    let person = Rc::new(Person {
+        record: load::user(user),
+        dependencies: RefCell::new([Channel::User(user).oid()].into()),
+        sets: RefCell::default(),
+    });
+    with_cache(|cache| cache.persons.insert(user.to_owned(), person.clone()));
+    person
 }
 
 /// What is known of a user's authority, without looking for news.

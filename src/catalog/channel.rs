@@ -33,6 +33,10 @@ pub enum Channel<'a> {
     Mapping,
     /// One user's record, roles and user permissions.
     User(&'a str),
+    /// What is shared with one user.
+    Shares(&'a str),
+    /// The documents of a doctype that are shared with everyone.
+    SharedWithEveryone(&'a str),
     /// The documents of a doctype that form a tree.
     Tree(&'a str),
     /// Who acts in this backend. Never sent to others.

@@ -9,7 +9,7 @@ use super::load::Site;
 use super::scan::{RowView, Table};
 use super::values::{self, Equality};
 use crate::fault::{Fault, SqlState};
-use crate::rules::{Row, ValueSet};
+use crate::rules::{ChildLink, ParentLink, Predicate, Row, ValueSet};
 
 /// A value of a column, with what is needed to compare it.
 #[derive(Clone, Copy)]
@@ -25,13 +25,18 @@ pub struct ColumnValue {
 /// A row whose values compare as their types do: the same way in which a policy compares them.
 pub struct TypedRow<'a, F: Fn(&str) -> ColumnValue> {
     authority: &'a Authority,
+    doctype: &'a str,
     column: F,
 }
 
 impl<'a, F: Fn(&str) -> ColumnValue> TypedRow<'a, F> {
-    /// A row whose columns `column` reads.
-    pub fn new(authority: &'a Authority, column: F) -> Self {
-        TypedRow { authority, column }
+    /// A row of `doctype` whose columns `column` reads.
+    pub fn new(authority: &'a Authority, doctype: &'a str, column: F) -> Self {
+        TypedRow { authority, doctype, column }
+    }
+
+    fn name_column(&self) -> String {
+        self.authority.site.model.doctypes[self.doctype].name_column.clone()
     }
 }
 
@@ -52,6 +57,38 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
 
     fn equals(&mut self, column: &str, text: &str) -> Result<bool, Fault> {
         Ok(equals_text((self.column)(column), text))
+    }
+
+    fn parent_satisfies(&mut self, link: &ParentLink, predicate: &Predicate) -> Result<bool, Fault> {
+        let Some(name) = self.text(&link.column)? else { return Ok(false) };
+        let (authority, mut found) = (self.authority, Ok(false));
+        if authority.site.relations.contains_key(&link.doctype) {
+            find(&authority.site, &link.doctype, &name, |row| {
+                if !link.created_now || row.is_of_this_transaction() {
+                    found = predicate.matches(&mut typed_row(authority, &link.doctype, row));
+                }
+            });
+        }
+        found
+    }
+
+    fn every_child_satisfies(&mut self, link: &ChildLink, predicate: &Predicate) -> Result<bool, Fault> {
+        let (authority, mut every) = (self.authority, Ok(true));
+        let name = self.text(&self.name_column())?;
+        let Some(name) = name.filter(|_| authority.site.relations.contains_key(&link.doctype)) else {
+            return Ok(true);
+        };
+        find_by(&authority.site, &link.doctype, &link.parent_column, &name, |row| {
+            let mut row = typed_row(authority, &link.doctype, row);
+            let mut passes = || match &link.parent_type {
+                Some((column, doctype)) if !row.equals(column, doctype)? => Ok(true),
+                _ => predicate.matches(&mut row),
+            };
+            if matches!(every, Ok(true)) {
+                every = passes();
+            }
+        });
+        every
     }
 
     fn text(&mut self, column: &str) -> Result<Option<String>, Fault> {
@@ -84,7 +121,7 @@ pub fn typed_row<'a>(
     doctype: &'a str,
     row: &'a RowView,
 ) -> TypedRow<'a, impl Fn(&str) -> ColumnValue + 'a> {
-    TypedRow::new(authority, move |column| {
+    TypedRow::new(authority, doctype, move |column| {
         let attribute = row.table().registered_attribute(column, doctype);
         ColumnValue {
             type_oid: attribute.atttypid,
@@ -95,15 +132,19 @@ pub fn typed_row<'a>(
 }
 
 /// Calls `found` with the document of that name, if the current statement's snapshot sees one.
-pub fn find(site: &Site, doctype: &str, name: &str, mut found: impl FnMut(&RowView)) {
+pub fn find(site: &Site, doctype: &str, name: &str, found: impl FnMut(&RowView)) {
+    find_by(site, doctype, &site.model.doctypes[doctype].name_column, name, found);
+}
+
+/// Calls `found` with the rows that have this text in this column, as far as the current statement's snapshot sees them.
+fn find_by(site: &Site, doctype: &str, column: &str, text: &str, mut found: impl FnMut(&RowView)) {
     let table = table_of(site, doctype);
-    let name_column = &site.model.doctypes[doctype].name_column;
-    let attribute = table.registered_attribute(name_column, doctype);
+    let attribute = table.registered_attribute(column, doctype);
     let operand = Equality::of_type(attribute.atttypid).operand;
-    let Some(key) = values::value_of(name, operand) else { return };
+    let Some(key) = values::value_of(text, operand) else { return };
     // SAFETY: functions run with an active snapshot.
     let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
-    table.find(name_column, key, snapshot, |row| found(row));
+    table.find(column, key, snapshot, |row| found(row));
 }
 
 /// Calls `visit` with every document that the current statement's snapshot sees.

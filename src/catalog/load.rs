@@ -5,8 +5,11 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
-use super::scan::{NewestSnapshot, Table};
-use crate::rules::{Doctype, LinkField, Model, Role, Rule, StrictMode, Tree, User, UserPermission};
+use super::scan::{Key, NewestSnapshot, RowView, Table};
+use crate::rules::model::GUEST;
+use crate::rules::{
+    Doctype, LinkField, Model, Parentage, Role, Rule, Shares, StrictMode, Tree, User, UserPermission,
+};
 
 /// The configuration, and which tables it is about.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub fn site() -> Site {
             Some("deny_by_default") => StrictMode::DenyByDefault,
             _ => StrictMode::Off,
         };
+        site.model.check_child_links = row.get("check_child_links").unwrap_or(true);
+        site.model.disable_document_sharing = row.get("disable_document_sharing").unwrap_or(false);
     });
     Table::own("rights").scan(&snapshot, |row| site.rights.extend(row.text("name")));
     Table::own("roles").scan(&snapshot, |row| {
@@ -54,6 +59,12 @@ pub fn site() -> Site {
             name_column: row.text("name_column").unwrap_or_default(),
             owner_column: row.text("owner_column"),
             tree_parent_column: row.text("tree_parent_column"),
+            nested_set: row.text("tree_left_column").zip(row.text("tree_right_column")),
+            parentage: row.text("parent_column").map(|column| Parentage {
+                column,
+                doctype: row.text("parent_doctype"),
+                type_column: row.text("parenttype_column"),
+            }),
             submittable: row.text("docstatus_column").is_some(),
             allow_import: row.get("allow_import").unwrap_or(false),
             deny_by_default: row.get("deny_by_default").unwrap_or(true),
@@ -100,12 +111,12 @@ pub fn site() -> Site {
 pub fn user(name: &str) -> Option<Rc<User>> {
     let snapshot = NewestSnapshot::take();
     let mut enabled = None;
-    Table::own("users").scan_where_text("name", name, &snapshot, |row| {
+    Table::own("users").scan_where(&[Key::Text("name", name)], &snapshot, |row| {
         enabled = Some(row.get("enabled").unwrap_or(false));
     });
     let enabled = enabled?;
     let mut roles = vec![];
-    Table::own("user_roles").scan_where_text("user_name", name, &snapshot, |row| {
+    Table::own("user_roles").scan_where(&[Key::Text("user_name", name)], &snapshot, |row| {
         roles.extend(row.text("role"));
     });
     Some(User::new(name, enabled, roles, user_permissions(name, &snapshot)))
@@ -127,7 +138,7 @@ fn user_permissions(name: &str, snapshot: &NewestSnapshot) -> Vec<UserPermission
         }
     };
     let mut entries = vec![];
-    table.scan_where_text("user_name", name, snapshot, |row| {
+    table.scan_where(&[Key::Text("user_name", name)], snapshot, |row| {
         let hides = row.datum(hide_descendants).is_none_or(|datum| datum.value() != 0);
         entries.push(UserPermission {
             allow: share(row.text_form(allow).unwrap_or_default()),
@@ -148,18 +159,61 @@ pub fn user_of_database_role(role: &str) -> Option<String> {
     user
 }
 
-/// Reads the tree that the documents of a doctype form.
-pub fn tree(relation: pg_sys::Oid, doctype: &Doctype, parent_column: &str) -> Tree {
-    let Some(table) = Table::open(relation) else { return Tree::default() };
+/// Reads the tree that the documents of a doctype form; `None` if they form none.
+pub fn tree(relation: pg_sys::Oid, doctype: &Doctype) -> Option<Tree> {
+    let column = |row: &RowView, column: &str| {
+        // A partition may have its columns in another order.
+        row.text_form(row.table().registered_attribute(column, &doctype.name))
+    };
+    let table = Table::open(relation)?;
     let snapshot = NewestSnapshot::take();
+    if let Some((left, right)) = &doctype.nested_set {
+        let mut nodes = vec![];
+        let bound = |row: &RowView, name: &str| column(row, name).and_then(|text| text.parse::<i64>().ok());
+        table.scan(&snapshot, |row| {
+            nodes.extend(
+                column(row, &doctype.name_column).map(|name| (name, bound(row, left), bound(row, right))),
+            );
+        });
+        return Some(Tree::from_bounds(nodes));
+    }
+    let parent = doctype.tree_parent_column.as_deref()?;
     let mut nodes = vec![];
     table.scan(&snapshot, |row| {
-        // A partition may have its columns in another order.
-        let name = row.table().registered_attribute(&doctype.name_column, &doctype.name);
-        let parent = row.table().registered_attribute(parent_column, &doctype.name);
-        if let Some(name) = row.text_form(name) {
-            nodes.push((name, row.text_form(parent)));
-        }
+        nodes.extend(column(row, &doctype.name_column).map(|name| (name, column(row, parent))));
     });
-    Tree::from_parents(nodes)
+    Some(Tree::from_parents(nodes))
+}
+
+/// Reads what is shared with a user among the documents of a doctype: with the user, and with everyone who is not Guest.
+pub fn shares(user: &str, doctype: &str) -> Shares {
+    if !has_table("shares") {
+        return Shares::default();
+    }
+    let table = Table::own("shares");
+    let snapshot = NewestSnapshot::take();
+    let (document, rights) =
+        (table.registered_attribute("document", "docperm"), table.registered_attribute("rights", "docperm"));
+    let mut found: Vec<(String, Vec<String>)> = vec![];
+    let mut take = |row: &RowView| {
+        let rights = row.datum(rights).and_then(|datum| {
+            // SAFETY: a column of type text[].
+            unsafe { pgrx::FromDatum::from_polymorphic_datum(datum, false, pg_sys::TEXTARRAYOID) }
+        });
+        found.push((row.text_form(document).unwrap_or_default(), rights.unwrap_or_default()));
+    };
+    let of_doctype = Key::Text("doctype", doctype);
+    table.scan_where(&[Key::Text("user_name", user), of_doctype], &snapshot, &mut take);
+    if user != GUEST {
+        table.scan_where(&[Key::Null("user_name"), Key::Text("doctype", doctype)], &snapshot, &mut take);
+    }
+    Shares::new(found.iter().map(|(document, rights)| (document.as_str(), &rights[..])))
+}
+
+fn has_table(name: &str) -> bool {
+    let c_name = std::ffi::CString::new(name).unwrap();
+    unsafe {
+        pg_sys::get_relname_relid(c_name.as_ptr(), pg_sys::get_namespace_oid(c"docperm".as_ptr(), true))
+            != pg_sys::InvalidOid
+    }
 }

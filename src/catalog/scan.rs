@@ -77,6 +77,11 @@ impl Table {
         unsafe { (*self.0).rd_id }
     }
 
+    /// As PostgreSQL passes it around, open as long as `self` lives.
+    pub fn as_raw(&self) -> pg_sys::Relation {
+        self.0
+    }
+
     /// Its name, quoted where needed and qualified, for messages.
     pub fn name(&self) -> String {
         // SAFETY: open; the catalog's name is NUL-terminated.
@@ -123,33 +128,15 @@ impl Table {
         self.each_storage(|table| table.scan_with(pg_sys::InvalidOid, &mut [], snapshot, &mut visit));
     }
 
-    /// As [`scan`](Self::scan), for the rows in which the text column `column` is `value`; by an index that begins with
-    /// that column, if there is one.
-    pub fn scan_where_text(
-        &self,
-        column: &str,
-        value: &str,
-        snapshot: &NewestSnapshot,
-        mut visit: impl FnMut(&RowView),
-    ) {
-        let attribute = self.registered_attribute(column, "docperm");
-        let datum = pgrx::IntoDatum::into_datum(value).expect("a text is not NULL");
-        // SAFETY: texteq on a text column with the collation of the column, which is also that of its index.
-        let mut key = unsafe {
-            let mut key = pg_sys::ScanKeyData::default();
-            pg_sys::ScanKeyEntryInitialize(
-                &mut key,
-                0,
-                attribute.attnum,
-                pg_sys::BTEqualStrategyNumber as _,
-                pg_sys::InvalidOid,
-                attribute.attcollation,
-                pg_sys::Oid::from(pg_sys::F_TEXTEQ),
-                datum,
-            );
-            [key]
-        };
-        self.scan_with(self.index_beginning_with(attribute.attnum), &mut key, snapshot.as_raw(), &mut visit);
+    /// As [`scan`](Self::scan), for the rows of one of docperm's own tables that fit all keys; by an index that begins with
+    /// their columns in this order, if there is one.
+    pub fn scan_where(&self, keys: &[Key], snapshot: &NewestSnapshot, mut visit: impl FnMut(&RowView)) {
+        let attributes = keys.iter().map(|key| self.registered_attribute(key.column(), "docperm"));
+        let attributes: Vec<_> = attributes.collect();
+        let mut keys: Vec<_> =
+            keys.iter().zip(&attributes).map(|(key, attribute)| key.scan_key(attribute)).collect();
+        let columns: Vec<_> = attributes.iter().map(|attribute| attribute.attnum).collect();
+        self.scan_with(self.index_beginning_with(&columns), &mut keys, snapshot.as_raw(), &mut visit);
     }
 
     /// The row of the table or its partitions whose column `column` has the type's value `datum`, if `snapshot` sees one.
@@ -178,7 +165,7 @@ impl Table {
                 );
                 [key]
             };
-            table.scan_with(table.index_beginning_with(attribute.attnum), &mut key, snapshot, &mut found);
+            table.scan_with(table.index_beginning_with(&[attribute.attnum]), &mut key, snapshot, &mut found);
         });
     }
 
@@ -206,24 +193,25 @@ impl Table {
         }
     }
 
-    fn index_beginning_with(&self, attnum: pg_sys::AttrNumber) -> pg_sys::Oid {
-        // SAFETY: the index list of an open relation; each index is opened and closed under a lock; a NULL predicate
-        // means that the index holds every row.
+    fn index_beginning_with(&self, columns: &[pg_sys::AttrNumber]) -> pg_sys::Oid {
+        // SAFETY: the index list of an open relation; each index is opened and closed under a lock, and has as many keys as
+        // it says; a NULL predicate means that the index holds every row.
         unsafe {
             let list = pgrx::PgList::<pg_sys::Oid>::from_pg(pg_sys::RelationGetIndexList(self.0));
             for oid in list.iter_oid() {
                 let index = pg_sys::index_open(oid, pg_sys::AccessShareLock as _);
                 let form = (*index).rd_index;
-                let is_btree = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID;
-                let begins = (*form).indkey.values.as_slice(1)[0] == attnum;
-                let whole = pg_sys::heap_attisnull(
-                    (*index).rd_indextuple,
-                    pg_sys::Anum_pg_index_indpred as _,
-                    std::ptr::null_mut(),
-                );
-                let valid = (*form).indisvalid;
+                let keys = (*form).indkey.values.as_slice((*form).indnkeyatts as usize);
+                let fits = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+                    && (*form).indisvalid
+                    && keys.starts_with(columns)
+                    && pg_sys::heap_attisnull(
+                        (*index).rd_indextuple,
+                        pg_sys::Anum_pg_index_indpred as _,
+                        std::ptr::null_mut(),
+                    );
                 pg_sys::index_close(index, pg_sys::AccessShareLock as _);
-                if is_btree && begins && whole && valid {
+                if fits {
                     return oid;
                 }
             }
@@ -272,6 +260,50 @@ impl Drop for Table {
     }
 }
 
+/// What a row of one of docperm's own tables must have.
+pub enum Key<'k> {
+    /// This text in this column.
+    Text(&'k str, &'k str),
+    /// NULL in this column, of which there is an index.
+    Null(&'k str),
+}
+
+impl Key<'_> {
+    fn column(&self) -> &str {
+        match self {
+            Key::Text(column, _) | Key::Null(column) => column,
+        }
+    }
+
+    fn scan_key(&self, attribute: &pg_sys::FormData_pg_attribute) -> pg_sys::ScanKeyData {
+        let (flags, strategy, function, value) = match self {
+            Key::Text(_, value) => (
+                0,
+                pg_sys::BTEqualStrategyNumber,
+                pg_sys::F_TEXTEQ,
+                pgrx::IntoDatum::into_datum(*value).expect("a text is not NULL"),
+            ),
+            Key::Null(_) => (pg_sys::SK_ISNULL | pg_sys::SK_SEARCHNULL, 0, 0, pg_sys::Datum::from(0)),
+        };
+        let mut key = pg_sys::ScanKeyData::default();
+        // SAFETY: equality of texts on a text column with the collation of the column, which is also that of its index; or
+        // a test for NULL, which has no function.
+        unsafe {
+            pg_sys::ScanKeyEntryInitialize(
+                &mut key,
+                flags as _,
+                attribute.attnum,
+                strategy as _,
+                pg_sys::InvalidOid,
+                attribute.attcollation,
+                pg_sys::Oid::from(function),
+                value,
+            );
+        }
+        key
+    }
+}
+
 unsafe extern "C-unwind" {
     // catalog/pg_inherits.h
     fn find_all_inheritors(
@@ -303,7 +335,7 @@ impl RowView<'_> {
 
     /// A column of one of docperm's own tables, as a Rust value.
     pub fn get<T: FromDatum>(&self, column: &str) -> Option<T> {
-        let attribute = self.table.registered_attribute(column, "docperm");
+        let attribute = self.table.attribute(column)?;
         let datum = self.datum(attribute)?;
         // SAFETY: callers ask for the type that sql/ declares.
         unsafe { T::from_polymorphic_datum(datum, false, attribute.atttypid) }
@@ -311,9 +343,17 @@ impl RowView<'_> {
 
     /// A column of type text or name.
     pub fn text(&self, column: &str) -> Option<String> {
-        let attribute = self.table.registered_attribute(column, "docperm");
+        let attribute = self.table.attribute(column)?;
         let datum = self.datum(attribute)?;
         Some(super::values::text_of(datum, attribute.atttypid))
+    }
+
+    /// Inserted or last changed by this transaction.
+    pub fn is_of_this_transaction(&self) -> bool {
+        // SAFETY: the tuple is of a scan that goes on.
+        unsafe {
+            pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::HeapTupleHeaderGetXmin((*self.tuple).t_data))
+        }
     }
 
     /// The scanned table.

@@ -92,6 +92,24 @@ entry_point! {
 }
 
 entry_point! {
+    /// AFTER row or statement trigger on shares: `docperm._share_changed()`.
+    fn docperm_share_changed / pg_finfo_docperm_share_changed (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        let (users, doctypes) = (call.texts("user_name"), call.texts("doctype"));
+        for user in &users {
+            Channel::Shares(user).invalidate();
+        }
+        if users.len() < doctypes.len() {
+            doctypes.iter().for_each(|doctype| Channel::SharedWithEveryone(doctype).invalidate());
+        }
+        if doctypes.is_empty() {
+            Channel::Site.invalidate();
+        }
+        call.done()
+    }
+}
+
+entry_point! {
     /// AFTER row or statement trigger on a table whose documents form a tree; its argument names the doctype:
     /// `docperm._tree_changed('Territory')`.
     fn docperm_tree_changed / pg_finfo_docperm_tree_changed (fcinfo) {

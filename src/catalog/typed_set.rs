@@ -71,6 +71,11 @@ impl TypedSet {
         self.names.len()
     }
 
+    /// Nobody but the set itself holds the names any more.
+    pub fn is_orphaned(&self) -> bool {
+        Rc::strong_count(&self.names) == 1
+    }
+
     /// Whether a value of the set's type is in it.
     pub fn contains(&self, datum: pg_sys::Datum) -> bool {
         match &self.members {

@@ -15,7 +15,7 @@ pub fn become_user(user: Option<&str>, is_local: bool) {
     let Some(user) = user else { return settings::assign("", is_local) };
     let user = stored_name(user.trim());
     let authority = cache::authority(&user);
-    let Some(record) = &authority.record else {
+    let Some(record) = authority.record() else {
         Fault::unknown(format!("unknown user \"{user}\"")).hint("Users are rows of docperm.users.").raise()
     };
     if !record.enabled && !record.is_administrator() {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
-use super::membership;
+use super::{membership, nodes};
 use crate::catalog::cache::Authority;
 use crate::catalog::scan::Table;
 use crate::catalog::values::{self, Equality};
@@ -16,8 +16,10 @@ use crate::rules::{Predicate, ValueSet};
 
 /// Where the nodes go.
 pub struct Lowering<'a> {
-    /// The query that is being planned.
-    pub root: *mut pg_sys::PlannerInfo,
+    /// The planner's state for the whole statement.
+    pub glob: *mut pg_sys::PlannerGlobal,
+    /// The query that the nodes become part of.
+    pub query: *mut pg_sys::Query,
     /// The whole row of the table in that query.
     pub row: *mut pg_sys::Var,
     /// The table.
@@ -29,10 +31,10 @@ pub struct Lowering<'a> {
 }
 
 /// A column as an operand of its type's equality.
-struct Operand {
-    node: *mut pg_sys::Node,
-    equality: Equality,
-    collation: pg_sys::Oid,
+pub(super) struct Operand {
+    pub node: *mut pg_sys::Node,
+    pub equality: Equality,
+    pub collation: pg_sys::Oid,
     not_null: bool,
     can_be_empty: bool,
 }
@@ -41,7 +43,7 @@ impl Lowering<'_> {
     /// The nodes, in the current memory context.
     ///
     /// # Safety
-    /// While the planner plans `root`, of which `row` is a Var.
+    /// While the planner plans `query`, of which `row` is a Var.
     pub unsafe fn lower(&self, predicate: &Predicate) -> *mut pg_sys::Node {
         // SAFETY: as demanded of the caller; nodes are made by PostgreSQL's own functions from valid parts.
         unsafe {
@@ -50,14 +52,16 @@ impl Lowering<'_> {
                 Predicate::Never => pg_sys::makeBoolConst(false, false),
                 Predicate::All(parts) => {
                     let parts = parts.iter().map(|part| self.lower(part));
-                    boolean(pg_sys::BoolExprType::AND_EXPR, parts.collect())
+                    nodes::boolean(pg_sys::BoolExprType::AND_EXPR, parts.collect())
                 }
-                Predicate::Any(parts) => boolean(pg_sys::BoolExprType::OR_EXPR, self.lower_any(parts)),
+                Predicate::Any(parts) => nodes::boolean(pg_sys::BoolExprType::OR_EXPR, self.lower_any(parts)),
                 Predicate::OneOf { column, values, .. } => self.one_of(column, values, false),
                 Predicate::Blank { column } => {
-                    boolean(pg_sys::BoolExprType::OR_EXPR, self.blank(column, true))
+                    nodes::boolean(pg_sys::BoolExprType::OR_EXPR, self.blank(column, true))
                 }
-                Predicate::OwnedBy { column, user } => self.equals(column, user),
+                Predicate::Is { column, text } => self.equals(column, text),
+                Predicate::Parent(link, predicate) => self.parent(link, predicate),
+                Predicate::EveryChild(link, predicate) => self.every_child(link, predicate),
             }
         }
     }
@@ -95,7 +99,7 @@ impl Lowering<'_> {
             let operand = self.operand(column);
             let set = self.authority.typed_set(names, operand.equality.operand, operand.collation);
             if !self.is_inline(names) {
-                return membership::test(self.root, operand.node, &set);
+                return membership::test(self.glob, operand.node, &set);
             }
             let or_empty = or_empty && operand.can_be_empty;
             match (names.iter().next(), names.len()) {
@@ -111,12 +115,7 @@ impl Lowering<'_> {
             let operand = self.operand(column);
             let mut blanks = vec![];
             if !operand.not_null {
-                let test = alloc_node::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
-                (*test).arg = self.variable(column).cast();
-                (*test).nulltesttype = pg_sys::NullTestType::IS_NULL;
-                (*test).argisrow = false;
-                (*test).location = -1;
-                blanks.push(test.cast());
+                blanks.push(nodes::is_null(self.variable(column).cast()));
             }
             if or_empty && operand.can_be_empty {
                 blanks.push(self.equals(column, ""));
@@ -125,7 +124,7 @@ impl Lowering<'_> {
         }
     }
 
-    unsafe fn equals(&self, column: &str, text: &str) -> *mut pg_sys::Node {
+    pub(super) unsafe fn equals(&self, column: &str, text: &str) -> *mut pg_sys::Node {
         // SAFETY: as in `lower`.
         unsafe {
             let operand = self.operand(column);
@@ -151,7 +150,7 @@ impl Lowering<'_> {
         }
     }
 
-    unsafe fn operand(&self, column: &str) -> Operand {
+    pub(super) unsafe fn operand(&self, column: &str) -> Operand {
         let attribute = self.table.registered_attribute(column, self.doctype);
         let equality = Equality::of_type(attribute.atttypid);
         // SAFETY: as in `lower`.
@@ -193,22 +192,6 @@ impl Lowering<'_> {
     }
 }
 
-/// The conjunction or disjunction of any number of nodes.
-unsafe fn boolean(kind: pg_sys::BoolExprType::Type, mut parts: Vec<*mut pg_sys::Node>) -> *mut pg_sys::Node {
-    // SAFETY: the parts are nodes.
-    unsafe {
-        match parts.len() {
-            0 => pg_sys::makeBoolConst(kind == pg_sys::BoolExprType::AND_EXPR, false),
-            1 => parts.remove(0),
-            _ => {
-                let mut list = PgList::<pg_sys::Node>::new();
-                parts.into_iter().for_each(|part| list.push(part));
-                pg_sys::makeBoolExpr(kind, list.into_pg(), -1).cast()
-            }
-        }
-    }
-}
-
 /// `operand = ANY (array)`. The array is copied, because the set that holds it may be dropped before the plan is.
 unsafe fn any_of(operand: &Operand, array: pg_sys::Datum) -> *mut pg_sys::Node {
     // SAFETY: the array is of the operand's type.
@@ -219,7 +202,7 @@ unsafe fn any_of(operand: &Operand, array: pg_sys::Datum) -> *mut pg_sys::Node {
         let mut arguments = PgList::<pg_sys::Node>::new();
         arguments.push(operand.node);
         arguments.push(constant.cast());
-        let expression = alloc_node::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
+        let expression = nodes::alloc::<pg_sys::ScalarArrayOpExpr>(pg_sys::NodeTag::T_ScalarArrayOpExpr);
         (*expression).opno = operand.equality.operator;
         (*expression).opfuncid = operand.equality.function;
         (*expression).useOr = true;
@@ -227,15 +210,5 @@ unsafe fn any_of(operand: &Operand, array: pg_sys::Datum) -> *mut pg_sys::Node {
         (*expression).args = arguments.into_pg();
         (*expression).location = -1;
         expression.cast()
-    }
-}
-
-/// A node of zeroes with its tag, as makeNode() makes it.
-unsafe fn alloc_node<T>(tag: pg_sys::NodeTag) -> *mut T {
-    // SAFETY: the size is that of the node's struct, which begins with its tag.
-    unsafe {
-        let node = pg_sys::palloc0(size_of::<T>()).cast::<pg_sys::Node>();
-        (*node).type_ = tag;
-        node.cast()
     }
 }

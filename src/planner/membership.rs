@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
+use super::nodes;
 use crate::catalog::typed_set::{self, TypedSet};
 use crate::catalog::values::Equality;
 use crate::catalog::{flat_set::FlatSet, shared_set::SharedSet};
@@ -20,34 +21,26 @@ use crate::fault::{Fault, SqlState};
 /// The expression that tests `operand`, which has the type of the set.
 ///
 /// # Safety
-/// While the planner plans `root`.
+/// `glob` is that of the planner at work.
 pub unsafe fn test(
-    root: *mut pg_sys::PlannerInfo,
+    glob: *mut pg_sys::PlannerGlobal,
     operand: *mut pg_sys::Node,
     set: &Rc<TypedSet>,
 ) -> *mut pg_sys::Node {
     // SAFETY: as demanded of the caller; the function is the one that sql/ declares with these argument types.
     unsafe {
-        let may_be_parallel = (*(*root).glob).parallelModeOK;
+        let may_be_parallel = (*glob).parallelModeOK;
         let handle = if may_be_parallel { set.share() } else { None };
         if may_be_parallel && handle.is_none() {
             // Workers could not find the set: this query has none.
-            (*(*root).glob).parallelModeOK = false;
+            (*glob).parallelModeOK = false;
         }
         let set_number = u64::from(handle.unwrap_or(0)) << 32 | u64::from(set.id);
         let mut arguments = PgList::<pg_sys::Node>::new();
         arguments.push(operand);
         arguments.push(bigint(set_number));
         arguments.push(bigint(set.secret));
-        pg_sys::makeFuncExpr(
-            function_oid(),
-            pg_sys::BOOLOID,
-            arguments.into_pg(),
-            pg_sys::InvalidOid,
-            pg_sys::InvalidOid,
-            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
-        )
-        .cast()
+        nodes::call(c"_is_permitted", &mut [pg_sys::ANYOID, pg_sys::INT8OID, pg_sys::INT8OID], arguments)
     }
 }
 
@@ -64,18 +57,6 @@ unsafe fn bigint(word: u64) -> *mut pg_sys::Node {
             true,
         )
         .cast()
-    }
-}
-
-/// The OID of `docperm._is_permitted`.
-fn function_oid() -> pg_sys::Oid {
-    // SAFETY: look-ups by name; an error if the function is missing.
-    unsafe {
-        let mut name = PgList::<pg_sys::Node>::new();
-        name.push(pg_sys::makeString(pg_sys::pstrdup(c"docperm".as_ptr())).cast());
-        name.push(pg_sys::makeString(pg_sys::pstrdup(c"_is_permitted".as_ptr())).cast());
-        let mut types = [pg_sys::ANYOID, pg_sys::INT8OID, pg_sys::INT8OID];
-        pg_sys::LookupFuncName(name.into_pg(), types.len() as _, types.as_mut_ptr(), false)
     }
 }
 

@@ -1,13 +1,15 @@
 //! How a policy becomes a plan.
 //!
 //! A policy calls `docperm.permits(row, doctype, ptype)`. When a query is planned, [`support`] replaces that call with
-//! what it comes to for whoever acts, in terms of the table's own columns ([`lower`]). [`membership`] is what tests rows
-//! against sets too large to be constants. Such a plan is right for one identity and one state of the permissions: it
+//! what it comes to for whoever acts, in terms of the table's own columns ([`lower`]) and of related rows ([`related`]).
+//! [`membership`] is what tests rows against sets too large to be constants. Such a plan is right for one identity and one state of the permissions: it
 //! bears a [`stamp`], which [`guard`] checks before it runs; [`replan`] gives a prepared statement another.
 
 mod guard;
 mod lower;
 mod membership;
+mod nodes;
+mod related;
 mod replan;
 mod stamp;
 mod support;

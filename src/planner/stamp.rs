@@ -22,7 +22,7 @@ use crate::identity::{Identity, Source};
 pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, authority: &Authority) {
     let by_role = (identity.source != Source::ActingUser).then(|| Channel::Mapping.oid());
     let stamp = channel::stamp_oid(authority.stamp);
-    let marks = authority.channels().into_iter().chain(by_role).chain([Channel::Identity.oid(), stamp]);
+    let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid(), stamp]);
     // SAFETY: a list of OIDs in the planner's memory.
     unsafe {
         for mark in marks {

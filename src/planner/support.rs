@@ -47,7 +47,8 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     // SAFETY: the row is a Var of the query that `root` plans.
     unsafe {
         let lowering = lower::Lowering {
-            root: request.root,
+            glob: (*request.root).glob,
+            query: (*request.root).parse,
             row: call.row,
             table: &table,
             doctype: &call.doctype,

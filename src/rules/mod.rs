@@ -5,8 +5,8 @@
 //! 1. [`model`]: doctypes with their link fields, rules, roles, users and their user permissions.
 //! 2. [`roles`]: which roles a user has, explicit ones and automatic ones.
 //! 3. [`grants`]: what those roles' rules grant, freely or to owners only.
-//! 4. [`user_permissions`] and [`tree`]: to which documents a user is restricted.
-//! 5. [`decide`]: the three put together, as a [`Decision`] and its [`Predicate`].
+//! 4. [`user_permissions`] and [`tree`]: to which documents a user is restricted; [`facts`]: what is shared with a user.
+//! 5. [`decide`]: these put together, as a [`Decision`] and its [`Predicate`].
 //! 6. [`predicate`]: what a row must satisfy, and whether one row does.
 //! 7. [`tell`]: the same decision in sentences.
 //!
@@ -17,14 +17,17 @@
 //! owner_only(p) some such rule grants p, but only with if_owner; never for create
 //! right(p, r) =   free(p)       and up_ok(r)
 //!              or owner_only(p) and r.owner = u
+//!              or r is shared with u for p
 //! create      =   any(create)   and up_ok(new row)
 //! up_ok(r)    =   r's own name is allowed, if u has user permissions for D applicable to D
-//!                 and for every link column of r that does not ignore user permissions:
+//!                 and for every link column of r and of its child rows that does not ignore user permissions:
 //!                   u has no entry for the target applicable to D, or its value is allowed,
 //!                   or it is blank and strict mode is off
+//! A row of a child table follows the document that it belongs to.
 //! ```
 
 pub mod decide;
+pub mod facts;
 pub mod grants;
 pub mod model;
 pub mod predicate;
@@ -36,10 +39,11 @@ pub mod user_permissions;
 #[cfg(test)]
 mod closed_form_test;
 
-pub use decide::{Decision, Standing, decide};
-pub use model::{Doctype, LinkField, Model, Role, Rule, StrictMode, User, UserPermission};
-pub use predicate::{Predicate, Row};
-pub use tree::{Tree, TreeError, Trees};
+pub use decide::{Asking, Decision, Question, Standing};
+pub use facts::{Facts, Shares};
+pub use model::{Doctype, LinkField, Model, Parentage, Role, Rule, StrictMode, User, UserPermission};
+pub use predicate::{ChildLink, ParentLink, Predicate, Row};
+pub use tree::{Tree, TreeError};
 pub use user_permissions::ValueSet;
 
 /// Why no decision could be reached. The caller must treat every one of them as a refusal.

@@ -17,6 +17,10 @@ pub struct Model {
     pub roles: HashMap<String, Role>,
     /// How blank links and missing user permissions are treated.
     pub strict: StrictMode,
+    /// Links in child rows restrict their parent document.
+    pub check_child_links: bool,
+    /// Nobody but the Administrator has the right `share`.
+    pub disable_document_sharing: bool,
 }
 
 /// The setting `strict_user_permissions`.
@@ -42,6 +46,10 @@ pub struct Doctype {
     pub owner_column: Option<String>,
     /// The column that names a node's parent, which makes the doctype a tree.
     pub tree_parent_column: Option<String>,
+    /// The columns that hold the bounds of a nested set, which make the doctype a tree, too, and tell descendants.
+    pub nested_set: Option<(String, String)>,
+    /// Where its rows belong, if they are rows of a child table.
+    pub parentage: Option<Parentage>,
     /// Has a document lifecycle, so the right `submit` means something.
     pub submittable: bool,
     /// May be imported, so the right `import` means something.
@@ -59,6 +67,24 @@ impl Doctype {
     pub fn rules_in_force(&self) -> impl Iterator<Item = &Rule> {
         let customised = self.rules.iter().any(|rule| rule.custom);
         self.rules.iter().filter(move |rule| rule.custom == customised)
+    }
+}
+
+/// How a row of a child table names the document that it belongs to.
+#[derive(Debug, Clone)]
+pub struct Parentage {
+    /// The column that holds the parent document's name.
+    pub column: String,
+    /// The parent's doctype, if it is always the same.
+    pub doctype: Option<String>,
+    /// The column that holds the parent's doctype.
+    pub type_column: Option<String>,
+}
+
+impl Parentage {
+    /// Rows can belong to documents of `doctype`.
+    pub fn admits(&self, doctype: &Doctype) -> bool {
+        doctype.parentage.is_none() && self.doctype.as_ref().is_none_or(|only| *only == doctype.name)
     }
 }
 

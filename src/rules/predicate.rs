@@ -29,13 +29,39 @@ pub enum Predicate {
         /// The column.
         column: String,
     },
-    /// The column holds exactly this user's name.
-    OwnedBy {
-        /// The owner column.
+    /// The column's text is exactly this: the owner's name, the parent's doctype.
+    Is {
+        /// The column.
         column: String,
-        /// The user.
-        user: String,
+        /// The text.
+        text: String,
     },
+    /// The row belongs to a document, and that satisfies a predicate.
+    Parent(ParentLink, Box<Predicate>),
+    /// Every row of a child table that belongs to this document satisfies a predicate.
+    EveryChild(ChildLink, Box<Predicate>),
+}
+
+/// From a row of a child table to the document that it belongs to.
+#[derive(Debug, Clone)]
+pub struct ParentLink {
+    /// The column of the child row that holds the document's name.
+    pub column: String,
+    /// The document's doctype.
+    pub doctype: String,
+    /// Only a document that the present transaction has inserted.
+    pub created_now: bool,
+}
+
+/// From a document to the rows of a child table that belong to it.
+#[derive(Debug, Clone)]
+pub struct ChildLink {
+    /// The child doctype.
+    pub doctype: String,
+    /// The child's column that holds the document's name.
+    pub parent_column: String,
+    /// The child's column that holds the document's doctype, and that doctype.
+    pub parent_type: Option<(String, String)>,
 }
 
 /// One row, as a predicate sees it. How values compare is the business of whoever holds the row, because a smallint and
@@ -49,6 +75,11 @@ pub trait Row {
     fn is_blank(&mut self, column: &str) -> Result<bool, Self::Error>;
     /// The column's text is exactly `text`.
     fn equals(&mut self, column: &str, text: &str) -> Result<bool, Self::Error>;
+    /// The document that the row belongs to exists and satisfies the predicate.
+    fn parent_satisfies(&mut self, link: &ParentLink, predicate: &Predicate) -> Result<bool, Self::Error>;
+    /// Every row of the child table that belongs to the row satisfies the predicate.
+    fn every_child_satisfies(&mut self, link: &ChildLink, predicate: &Predicate)
+    -> Result<bool, Self::Error>;
     /// The column's text, for telling.
     fn text(&mut self, column: &str) -> Result<Option<String>, Self::Error>;
 }
@@ -90,6 +121,14 @@ impl Predicate {
         }
     }
 
+    /// Of the document that a row belongs to.
+    pub fn parent(link: ParentLink, predicate: Predicate) -> Predicate {
+        match predicate {
+            Predicate::Never => Predicate::Never,
+            other => Predicate::Parent(link, Box::new(other)),
+        }
+    }
+
     /// Whether `row` satisfies it.
     pub fn matches<R: Row>(&self, row: &mut R) -> Result<bool, R::Error> {
         match self {
@@ -113,7 +152,9 @@ impl Predicate {
             }
             Predicate::OneOf { column, target, values } => row.is_one_of(column, target, values),
             Predicate::Blank { column } => row.is_blank(column),
-            Predicate::OwnedBy { column, user } => row.equals(column, user),
+            Predicate::Is { column, text } => row.equals(column, text),
+            Predicate::Parent(link, predicate) => row.parent_satisfies(link, predicate),
+            Predicate::EveryChild(link, predicate) => row.every_child_satisfies(link, predicate),
         }
     }
 }

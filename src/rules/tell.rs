@@ -1,15 +1,15 @@
 //! A decision in sentences, for those who administer and those who are refused.
 
 use super::decide::{Decision, Standing};
+use super::facts::Facts;
 use super::model::{Rule, User, UserPermission};
 use super::predicate::Row;
-use super::tree::Trees;
-use super::user_permissions::{Demand, Restriction};
+use super::user_permissions::{ChildRestriction, Demand, Restriction};
 
 /// One line of an explanation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was looked at: `user`, `roles`, `rule`, `user permission`, `owner`, `document`, `result`.
+    /// What was looked at: `user`, `roles`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`, `result`.
     pub rule: &'static str,
     /// What came of it: `allowed`, `denied`, `passed`, `failed` or `noted`.
     pub verdict: &'static str,
@@ -45,7 +45,7 @@ pub enum Subject<'r, R: Row> {
 pub fn tell<R: Row>(
     decision: &Decision,
     record: Option<&User>,
-    trees: &dyn Trees,
+    facts: &dyn Facts,
     subject: Subject<R>,
 ) -> Result<Vec<Step>, R::Error> {
     let mut steps = vec![tell_standing(decision)];
@@ -59,15 +59,11 @@ pub fn tell<R: Row>(
     }
     let (name, allowed) = match subject {
         Subject::Doctype => {
-            steps.extend(
-                decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
-            );
+            steps.extend(tell_conditions(decision));
             ("documents", decision.at_doctype_level())
         }
         Subject::Concealed { name, allowed } => {
-            steps.extend(
-                decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction)),
-            );
+            steps.extend(tell_conditions(decision));
             if !allowed {
                 let detail = "There is no such document, or it is outside what the steps above permit; which of the two, and \
                               what it holds, is told only to those who may read it.";
@@ -76,12 +72,7 @@ pub fn tell<R: Row>(
             (name, allowed)
         }
         Subject::Document { name, row } => {
-            for restriction in &decision.restrictions {
-                steps.push(tell_restriction(decision, restriction, record, trees, row)?);
-            }
-            if decision.grants.is_owner_only() {
-                steps.push(tell_owner(decision, row)?);
-            }
+            steps.extend(tell_document(decision, record, facts, row)?);
             (name, decision.predicate().matches(row)?)
         }
     };
@@ -89,6 +80,116 @@ pub fn tell<R: Row>(
     let detail = format!("{} {may} {} {} {name}.", decision.user, decision.ptype, decision.doctype.name);
     steps.push(step("result", verdict, detail));
     Ok(steps)
+}
+
+/// What any document must satisfy.
+fn tell_conditions(decision: &Decision) -> Vec<Step> {
+    let of_row = decision.restrictions.iter().map(|restriction| tell_condition(decision, restriction));
+    let of_children = decision.child_restrictions.iter().map(|children| {
+        let columns: Vec<&str> =
+            children.restrictions.iter().map(|restriction| restriction.column.as_str()).collect();
+        let columns = columns.join(", ");
+        let detail = format!("Every row in {} must name permitted documents in {columns}.", children.doctype);
+        step("user permission", "noted", detail)
+    });
+    let of_shares = decision.shared.iter().map(|shared| {
+        let detail = format!(
+            "{} documents are shared with {}, whatever else is decided.",
+            shared.len(),
+            decision.user
+        );
+        step("share", "noted", detail)
+    });
+    let of_parents = decision.parents.iter().map(|parent| {
+        let (child, document) = (&decision.doctype.name, &parent.decision);
+        let detail = format!(
+            "A row of {child} that belongs to a {} follows it: {}.",
+            document.doctype.name, document.ptype
+        );
+        step("parent", "noted", detail)
+    });
+    of_row.chain(of_children).chain(of_shares).chain(of_parents).collect()
+}
+
+/// What this document satisfies and what it does not.
+fn tell_document<R: Row>(
+    decision: &Decision,
+    record: Option<&User>,
+    facts: &dyn Facts,
+    row: &mut R,
+) -> Result<Vec<Step>, R::Error> {
+    let mut steps = vec![];
+    for restriction in &decision.restrictions {
+        steps.push(tell_restriction(decision, restriction, record, facts, row)?);
+    }
+    for children in &decision.child_restrictions {
+        steps.push(tell_children(decision, children, row)?);
+    }
+    if decision.grants.is_owner_only() {
+        steps.push(tell_owner(decision, row)?);
+    }
+    if let Some(shared) = &decision.shared {
+        let doctype = decision.doctype;
+        let is_shared = row.is_one_of(&doctype.name_column, &doctype.name, shared)?;
+        let (verdict, is) = if is_shared { ("passed", "is") } else { ("failed", "is not") };
+        let detail = format!("The document {is} shared with {} for {}.", decision.user, decision.ptype);
+        steps.push(step("share", verdict, detail));
+    }
+    if decision.standing == Standing::Ordinary && decision.doctype.parentage.is_some() {
+        let belongs = decision.predicate().matches(row)?;
+        let document = decision.parents.first().map_or(decision.ptype, |parent| parent.decision.ptype);
+        let (verdict, may) = if belongs { ("passed", "may") } else { ("failed", "may not") };
+        let detail = format!(
+            "A row of {} follows the document that it belongs to, which {} {may} {document}.",
+            decision.doctype.name, decision.user
+        );
+        steps.push(step("parent", verdict, detail));
+    }
+    Ok(steps)
+}
+
+fn tell_children<R: Row>(
+    decision: &Decision,
+    children: &ChildRestriction,
+    row: &mut R,
+) -> Result<Step, R::Error> {
+    let passed = decision.condition_on_children(children).matches(row)?;
+    let (verdict, every) = if passed { ("passed", "Every row") } else { ("failed", "Not every row") };
+    let targets: Vec<&str> =
+        children.restrictions.iter().map(|restriction| restriction.target.as_str()).collect();
+    let detail = format!("{every} in {} names permitted {}.", children.doctype, targets.join(", "));
+    Ok(step("user permission", verdict, detail))
+}
+
+/// By what a user has a right on a document, in a word, if the user has it.
+pub fn tell_grant<R: Row>(decision: &Decision, row: &mut R) -> Result<Option<String>, R::Error> {
+    if !decision.predicate().matches(row)? {
+        return Ok(None);
+    }
+    let doctype = decision.doctype;
+    if decision.standing == Standing::Administrator {
+        return Ok(Some("Administrator".to_owned()));
+    }
+    if doctype.parentage.is_some() {
+        return Ok(Some("parent document".to_owned()));
+    }
+    let roles = |rules: &[&Rule]| {
+        let mut roles: Vec<&str> = rules.iter().map(|rule| rule.role.as_str()).collect();
+        roles.dedup();
+        roles.join(", ")
+    };
+    if let Some(shared) = &decision.shared
+        && row.is_one_of(&doctype.name_column, &doctype.name, shared)?
+        && !decision.limited().matches(row)?
+        && !(decision.grants.is_owner_only() && decision.owns(row)?)
+    {
+        return Ok(Some("share".to_owned()));
+    }
+    Ok(Some(if decision.grants.is_free() {
+        format!("role {}", roles(&decision.grants.free))
+    } else {
+        format!("owner, role {}", roles(&decision.grants.if_owner))
+    }))
 }
 
 fn tell_standing(decision: &Decision) -> Step {
@@ -124,15 +225,18 @@ fn tell_rules(decision: &Decision) -> Vec<Step> {
         );
         steps.push(step("rule", "passed", detail));
     }
-    if steps.is_empty() {
+    if steps.is_empty() && decision.doctype.parentage.is_none() {
+        // A share may still grant it.
+        let verdict = if decision.shared.is_some() { "failed" } else { "denied" };
         let detail = match ptype {
+            "share" if decision.sharing_disabled => "The setting disable_document_sharing is on.".to_owned(),
             "submit" if !decision.doctype.submittable => {
                 format!("{doctype} has no docstatus column, so nothing is submitted.")
             }
             "import" if !decision.doctype.allow_import => format!("{doctype} does not allow import."),
             _ => format!("No rule of {doctype} grants {ptype} to any of these roles."),
         };
-        steps.push(step("rule", "denied", detail));
+        steps.push(step("rule", verdict, detail));
     }
     steps
 }
@@ -163,7 +267,7 @@ fn tell_restriction<R: Row>(
     decision: &Decision,
     restriction: &Restriction,
     record: Option<&User>,
-    trees: &dyn Trees,
+    facts: &dyn Facts,
     row: &mut R,
 ) -> Result<Step, R::Error> {
     let Demand::Permitted { blank_passes, .. } = &restriction.demand else {
@@ -181,7 +285,7 @@ fn tell_restriction<R: Row>(
             )
         }
         (true, false) => {
-            let why = record.and_then(|record| tell_entry(record, decision, target, &value, trees));
+            let why = record.and_then(|record| tell_entry(record, decision, target, &value, facts));
             let why = why.unwrap_or_else(|| "by a user permission".to_owned());
             format!("{column} is {value}, which {user} is permitted {why}.")
         }
@@ -198,7 +302,7 @@ fn tell_entry(
     decision: &Decision,
     target: &str,
     value: &str,
-    trees: &dyn Trees,
+    facts: &dyn Facts,
 ) -> Option<String> {
     let applicable =
         |entry: &&UserPermission| &*entry.allow == target && entry.applies_to(&decision.doctype.name);
@@ -216,7 +320,7 @@ fn tell_entry(
     if let Some(entry) = entry_for(value, false) {
         return Some(format!("by the user permission on {target} {value}{}", scope(entry)));
     }
-    let tree = trees.tree(target)?;
+    let tree = facts.tree(target)?;
     let mut node = value;
     for _ in 0..10_000 {
         node = tree.parent(node)?;
@@ -233,7 +337,7 @@ fn tell_owner<R: Row>(decision: &Decision, row: &mut R) -> Result<Step, R::Error
         return Ok(step("owner", "failed", detail));
     };
     let owner = row.text(column)?;
-    let is_own = row.equals(column, decision.user)?;
+    let is_own = decision.owns(row)?;
     let detail = match &owner {
         Some(owner) => format!("The document's owner is {owner}."),
         None => "The document has no owner.".to_owned(),

@@ -1,13 +1,14 @@
-//! Documents that form a tree by naming their parent.
+//! Documents that form a tree.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 /// A tree, or several, of document names.
-#[derive(Debug, Default)]
-pub struct Tree {
-    children: HashMap<String, Vec<String>>,
-    parents: HashMap<String, String>,
+#[derive(Debug)]
+pub enum Tree {
+    /// Nodes name their parents.
+    Parents(ParentTree),
+    /// Nodes have bounds, and a descendant's lie within.
+    NestedSet(NestedSet),
 }
 
 /// A tree could not be used.
@@ -22,41 +23,66 @@ pub enum TreeError {
     },
 }
 
-/// Where the decision finds the trees that it needs, by doctype.
-pub trait Trees {
-    /// The tree of `doctype`; `None` if its documents form none.
-    fn tree(&self, doctype: &str) -> Option<Rc<Tree>>;
-}
-
-impl Trees for HashMap<String, Rc<Tree>> {
-    fn tree(&self, doctype: &str) -> Option<Rc<Tree>> {
-        self.get(doctype).cloned()
-    }
-}
-
 impl Tree {
-    /// Builds a tree from nodes and their parents. A node whose parent is blank is a root.
+    /// A tree from nodes and their parents. A node whose parent is blank is a root.
     pub fn from_parents(nodes: impl IntoIterator<Item = (String, Option<String>)>) -> Self {
-        let mut tree = Tree::default();
+        let mut tree = ParentTree::default();
         for (node, parent) in nodes {
             if let Some(parent) = parent.filter(|parent| !parent.is_empty()) {
                 tree.children.entry(parent.clone()).or_default().push(node.clone());
                 tree.parents.insert(node, parent);
             }
         }
-        tree
+        Tree::Parents(tree)
     }
 
-    /// The parent of `node`, if it has one.
+    /// A tree from nodes and their bounds. A node without bounds has no descendants and is nobody's.
+    pub fn from_bounds(nodes: impl IntoIterator<Item = (String, Option<i64>, Option<i64>)>) -> Self {
+        let mut nodes: Vec<Bounded> = nodes
+            .into_iter()
+            .filter_map(|(name, left, right)| Some(Bounded { left: left?, right: right?, name }))
+            .collect();
+        nodes.sort_by_key(|node| node.left);
+        let places = nodes.iter().enumerate().map(|(place, node)| (node.name.clone(), place)).collect();
+        Tree::NestedSet(NestedSet { nodes, places })
+    }
+
+    /// The node that `node` is directly below, if there is one.
     pub fn parent(&self, node: &str) -> Option<&str> {
-        self.parents.get(node).map(String::as_str)
+        match self {
+            Tree::Parents(tree) => tree.parents.get(node).map(String::as_str),
+            Tree::NestedSet(set) => set.parent(node),
+        }
     }
 
     /// Calls `visit` with `node` and every descendant. A node that is in no tree has no descendants.
-    ///
+    pub fn visit_subtree<'t>(
+        &'t self,
+        doctype: &str,
+        node: &'t str,
+        visit: impl FnMut(&'t str),
+    ) -> Result<(), TreeError> {
+        match self {
+            Tree::Parents(tree) => tree.visit_subtree(doctype, node, visit),
+            Tree::NestedSet(set) => {
+                set.visit_subtree(node, visit);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Nodes that name their parents.
+#[derive(Debug, Default)]
+pub struct ParentTree {
+    children: HashMap<String, Vec<String>>,
+    parents: HashMap<String, String>,
+}
+
+impl ParentTree {
     /// Every node has one parent, so a walk that does not end comes back to where it began; one that visits more nodes
     /// than there are has met a name twice.
-    pub fn visit_subtree<'t>(
+    fn visit_subtree<'t>(
         &'t self,
         doctype: &str,
         node: &'t str,
@@ -75,6 +101,37 @@ impl Tree {
             }
         }
         Ok(())
+    }
+}
+
+/// Nodes with bounds, in the order of their left ones.
+#[derive(Debug)]
+pub struct NestedSet {
+    nodes: Vec<Bounded>,
+    places: HashMap<String, usize>,
+}
+
+#[derive(Debug)]
+struct Bounded {
+    left: i64,
+    right: i64,
+    name: String,
+}
+
+impl NestedSet {
+    fn visit_subtree<'t>(&'t self, node: &'t str, mut visit: impl FnMut(&'t str)) {
+        visit(node);
+        let Some(top) = self.places.get(node).map(|place| &self.nodes[*place]) else { return };
+        let after = self.nodes.partition_point(|other| other.left <= top.left);
+        // A node that begins at or after the end cannot lie within, as long as bounds are in order.
+        let within = self.nodes[after..].iter().take_while(|other| other.left < top.right);
+        within.filter(|other| other.right < top.right).for_each(|other| visit(&other.name));
+    }
+
+    fn parent(&self, node: &str) -> Option<&str> {
+        let below = &self.nodes[*self.places.get(node)?];
+        let encloses = |other: &&Bounded| other.left < below.left && other.right > below.right;
+        self.nodes.iter().filter(encloses).max_by_key(|other| other.left).map(|other| other.name.as_str())
     }
 }
 
@@ -109,5 +166,24 @@ mod tests {
         let cycle = |node: &str| TreeError::Cycle { doctype: "Node".to_owned(), node: node.to_owned() };
         assert_eq!(subtree(&tree, "a"), Err(cycle("a")));
         assert_eq!(subtree(&tree, "s"), Err(cycle("s")));
+    }
+
+    #[test]
+    fn bounds_tell_descendants_and_parents() {
+        let node = |name: &str, left, right| (name.to_owned(), left, right);
+        let tree = Tree::from_bounds([
+            node("root", Some(1), Some(10)),
+            node("a", Some(2), Some(5)),
+            node("b", Some(3), Some(4)),
+            node("c", Some(6), Some(9)),
+            node("d", Some(7), Some(8)),
+            node("loose", None, None),
+            node("other", Some(11), Some(12)),
+        ]);
+        assert_eq!(subtree(&tree, "a").unwrap(), ["a", "b"]);
+        assert_eq!(subtree(&tree, "root").unwrap(), ["a", "b", "c", "d", "root"]);
+        assert_eq!(subtree(&tree, "loose").unwrap(), ["loose"]);
+        assert_eq!(subtree(&tree, "unknown").unwrap(), ["unknown"]);
+        assert_eq!((tree.parent("d"), tree.parent("root"), tree.parent("loose")), (Some("c"), None, None));
     }
 }

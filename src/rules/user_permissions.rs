@@ -4,8 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::facts::Facts;
 use super::model::{ADMINISTRATOR, Doctype, GUEST, Model, StrictMode, User, UserPermission};
-use super::tree::{TreeError, Trees};
+use super::model::{LinkField, Parentage};
+use super::tree::TreeError;
 
 /// A set of document names, sorted and without duplicates.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl User {
         &self,
         target: &str,
         context: &str,
-        trees: &dyn Trees,
+        facts: &dyn Facts,
     ) -> Result<Option<Allowed>, TreeError> {
         if self.name == ADMINISTRATOR || self.name == GUEST {
             return Ok(None);
@@ -107,14 +109,14 @@ impl User {
         if applicable.is_empty() {
             return Ok(None);
         }
-        let allowed = expand(target, &applicable, trees)?;
+        let allowed = expand(target, &applicable, facts)?;
         self.allowed.borrow_mut().insert(key, allowed.clone());
         Ok(Some(allowed))
     }
 }
 
-fn expand(target: &str, entries: &[&UserPermission], trees: &dyn Trees) -> Result<Allowed, TreeError> {
-    let Some(tree) = trees.tree(target) else {
+fn expand(target: &str, entries: &[&UserPermission], facts: &dyn Facts) -> Result<Allowed, TreeError> {
+    let Some(tree) = facts.tree(target) else {
         let values = entries.iter().map(|entry| entry.for_value.as_str()).collect();
         return Ok(Allowed { values: Rc::new(values), open_nodes: Rc::default() });
     };
@@ -127,33 +129,81 @@ fn expand(target: &str, entries: &[&UserPermission], trees: &dyn Trees) -> Resul
     Ok(Allowed { values: Rc::new(values), open_nodes: Rc::new(open.into_iter().collect()) })
 }
 
-/// The conditions that `user`'s permissions put on documents of `doctype`, its own name first.
-pub fn restrictions(
-    model: &Model,
-    user: &User,
-    doctype: &Doctype,
-    trees: &dyn Trees,
-) -> Result<Vec<Restriction>, TreeError> {
-    let mut restrictions = Vec::new();
-    if let Some(allowed) = user.allowed(&doctype.name, &doctype.name, trees)? {
-        restrictions.push(Restriction {
+/// What the rows of a child table must satisfy for their parent document to pass.
+#[derive(Debug, Clone)]
+pub struct ChildRestriction {
+    /// The child doctype.
+    pub doctype: String,
+    /// How its rows name the document.
+    pub parentage: Parentage,
+    /// The conditions on each of its rows.
+    pub restrictions: Vec<Restriction>,
+}
+
+/// For whom and where user permissions are looked at.
+#[derive(Clone, Copy)]
+pub struct Examination<'a> {
+    /// The configuration.
+    pub model: &'a Model,
+    /// The user.
+    pub user: &'a User,
+    /// Trees and shares.
+    pub facts: &'a dyn Facts,
+}
+
+impl Examination<'_> {
+    /// The condition on the name of documents of `doctype`, for which entries count that apply to `context`.
+    pub fn own_name(&self, doctype: &Doctype, context: &str) -> Result<Option<Restriction>, TreeError> {
+        let allowed = self.user.allowed(&doctype.name, context, self.facts)?;
+        Ok(allowed.map(|allowed| Restriction {
             column: doctype.name_column.clone(),
             target: doctype.name.clone(),
             demand: Demand::Permitted { allowed, blank_passes: false },
-        });
+        }))
     }
-    for link in doctype.links.iter().filter(|link| !link.ignore_user_permissions) {
-        let demand = match user.allowed(&link.target, &doctype.name, trees)? {
-            Some(allowed) => Demand::Permitted { allowed, blank_passes: model.strict == StrictMode::Off },
-            None if is_denied_by_default(model, &link.target) => Demand::Unattainable,
-            None => continue,
-        };
-        restrictions.push(Restriction { column: link.column.clone(), target: link.target.clone(), demand });
-    }
-    Ok(restrictions)
-}
 
-fn is_denied_by_default(model: &Model, target: &str) -> bool {
-    model.strict == StrictMode::DenyByDefault
-        && model.doctypes.get(target).is_none_or(|target| target.deny_by_default)
+    /// The conditions on the links of a row of `doctype`; entries count that apply to `context`, which for a child row is
+    /// the doctype of its parent.
+    pub fn links(&self, doctype: &Doctype, context: &str) -> Result<Vec<Restriction>, TreeError> {
+        let links = doctype.links.iter().filter(|link| !link.ignore_user_permissions);
+        links.filter_map(|link| self.link(link, context).transpose()).collect()
+    }
+
+    /// The conditions on the child rows of documents of `doctype`; none where no child column is restricted.
+    pub fn children(&self, doctype: &Doctype) -> Result<Vec<ChildRestriction>, TreeError> {
+        if !self.model.check_child_links {
+            return Ok(vec![]);
+        }
+        let mut found = vec![];
+        for child in self.model.doctypes.values() {
+            let Some(parentage) = child.parentage.as_ref().filter(|parentage| parentage.admits(doctype))
+            else {
+                continue;
+            };
+            let restrictions = self.links(child, &doctype.name)?;
+            if !restrictions.is_empty() {
+                let (doctype, parentage) = (child.name.clone(), parentage.clone());
+                found.push(ChildRestriction { doctype, parentage, restrictions });
+            }
+        }
+        found.sort_by(|a, b| a.doctype.cmp(&b.doctype));
+        Ok(found)
+    }
+
+    fn link(&self, link: &LinkField, context: &str) -> Result<Option<Restriction>, TreeError> {
+        let demand = match self.user.allowed(&link.target, context, self.facts)? {
+            Some(allowed) => {
+                let blank_passes = self.model.strict == StrictMode::Off;
+                Demand::Permitted { allowed, blank_passes }
+            }
+            None if self.is_denied_by_default(&link.target) => Demand::Unattainable,
+            None => return Ok(None),
+        };
+        Ok(Some(Restriction { column: link.column.clone(), target: link.target.clone(), demand }))
+    }
+
+    fn is_denied_by_default(&self, target: &str) -> bool {
+        self.model.strict == StrictMode::DenyByDefault
+            && self.model.doctypes.get(target).is_none_or(|target| target.deny_by_default)
+    }
 }

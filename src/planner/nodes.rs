@@ -1,0 +1,98 @@
+//! Nodes that PostgreSQL has no function to make.
+
+use std::ffi::CStr;
+
+use pgrx::{PgList, pg_sys};
+
+/// The conjunction or disjunction of any number of nodes.
+///
+/// # Safety
+/// The parts are expression nodes.
+pub unsafe fn boolean(
+    kind: pg_sys::BoolExprType::Type,
+    mut parts: Vec<*mut pg_sys::Node>,
+) -> *mut pg_sys::Node {
+    // SAFETY: the parts are nodes.
+    unsafe {
+        match parts.len() {
+            0 => pg_sys::makeBoolConst(kind == pg_sys::BoolExprType::AND_EXPR, false),
+            1 => parts.remove(0),
+            _ => {
+                let mut list = PgList::<pg_sys::Node>::new();
+                parts.into_iter().for_each(|part| list.push(part));
+                pg_sys::makeBoolExpr(kind, list.into_pg(), -1).cast()
+            }
+        }
+    }
+}
+
+/// `argument IS NOT TRUE`.
+///
+/// # Safety
+/// The argument is a boolean expression.
+pub unsafe fn is_not_true(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: all fields of the node are set.
+    unsafe {
+        let test = alloc::<pg_sys::BooleanTest>(pg_sys::NodeTag::T_BooleanTest);
+        (*test).arg = argument.cast();
+        (*test).booltesttype = pg_sys::BoolTestType::IS_NOT_TRUE;
+        (*test).location = -1;
+        test.cast()
+    }
+}
+
+/// `argument IS NULL`.
+///
+/// # Safety
+/// The argument is an expression of a scalar type.
+pub unsafe fn is_null(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: all fields of the node are set.
+    unsafe {
+        let test = alloc::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
+        (*test).arg = argument.cast();
+        (*test).nulltesttype = pg_sys::NullTestType::IS_NULL;
+        (*test).argisrow = false;
+        (*test).location = -1;
+        test.cast()
+    }
+}
+
+/// `docperm.name(arguments)`, which returns boolean.
+///
+/// # Safety
+/// The arguments are expressions that fit the function's types.
+pub unsafe fn call(
+    name: &CStr,
+    types: &mut [pg_sys::Oid],
+    arguments: PgList<pg_sys::Node>,
+) -> *mut pg_sys::Node {
+    // SAFETY: a look-up by name, an error if the function is missing; then a node of valid parts.
+    unsafe {
+        let mut path = PgList::<pg_sys::Node>::new();
+        path.push(pg_sys::makeString(pg_sys::pstrdup(c"docperm".as_ptr())).cast());
+        path.push(pg_sys::makeString(pg_sys::pstrdup(name.as_ptr())).cast());
+        let function = pg_sys::LookupFuncName(path.into_pg(), types.len() as _, types.as_mut_ptr(), false);
+        pg_sys::makeFuncExpr(
+            function,
+            pg_sys::BOOLOID,
+            arguments.into_pg(),
+            pg_sys::InvalidOid,
+            pg_sys::InvalidOid,
+            pg_sys::CoercionForm::COERCE_EXPLICIT_CALL,
+        )
+        .cast()
+    }
+}
+
+/// A node of zeroes with its tag, as makeNode() makes it.
+///
+/// # Safety
+/// `T` is the struct of nodes with that tag.
+pub unsafe fn alloc<T>(tag: pg_sys::NodeTag) -> *mut T {
+    // SAFETY: the size is that of the node's struct, which begins with its tag.
+    unsafe {
+        let node = pg_sys::palloc0(size_of::<T>()).cast::<pg_sys::Node>();
+        (*node).type_ = tag;
+        node.cast()
+    }
+}
