@@ -67,6 +67,12 @@ impl From<Undecidable> for Fault {
         match why {
             Undecidable::UnknownDoctype(doctype) => Fault::unknown(format!("unknown doctype \"{doctype}\""))
                 .hint("Doctypes are registered by docperm.protect(); docperm.doctypes lists them."),
+            Undecidable::Tree(TreeError::Ambiguous { doctype, node }) => Fault::new(
+                SqlState::ERRCODE_DATA_EXCEPTION,
+                format!("the tree of {doctype} has two documents named \"{node}\""),
+            )
+            .detail("Descendants cannot be told while a name is not one document's, so nothing that depends on them is shown.")
+            .hint("Remove or rename one of them as a role that bypasses row-level security."),
             Undecidable::Tree(TreeError::Cycle { doctype, node }) => {
                 Fault::new(SqlState::ERRCODE_DATA_EXCEPTION, format!("the tree of {doctype} has a cycle through \"{node}\""))
                     .detail("Descendants cannot be told while a node is its own ancestor, so nothing that depends on them is shown.")

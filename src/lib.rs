@@ -35,10 +35,21 @@ pgrx::extension_sql_file!(
     requires = ["role_permissions"]
 );
 pgrx::extension_sql_file!("../sql/settings.sql", name = "settings", requires = ["user_permissions"]);
-pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["settings"]);
+pgrx::extension_sql_file!("../sql/shares.sql", name = "shares", requires = ["settings"]);
+pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["shares"]);
 pgrx::extension_sql_file!("../sql/decision.sql", name = "decision", requires = ["identity"]);
 pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["decision"]);
-pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["protect"]);
+pgrx::extension_sql_file!("../sql/customize.sql", name = "customize", requires = ["protect"]);
+pgrx::extension_sql_file!(
+    "../sql/permission_administration.sql",
+    name = "permission_administration",
+    requires = ["customize"]
+);
+pgrx::extension_sql_file!(
+    "../sql/invalidation.sql",
+    name = "invalidation",
+    requires = ["permission_administration"]
+);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.

@@ -4,7 +4,7 @@ use pgrx::iter::TableIterator;
 use pgrx::name;
 
 use super::access::is_permitted;
-use super::{administers, authority_asked_about, require_right};
+use super::{administers, authority_asked_about, is_table_granted, require_right};
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
@@ -42,8 +42,8 @@ fn docperm_explain_access(
 }
 
 fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> Vec<Step> {
-    let reader = acting().user;
-    let reads = administers(&reader) || is_permitted(authority, doctype, "read", name);
+    let may_know = administers(&acting()) || is_permitted(authority, doctype, "read", name);
+    let reads = may_know && is_table_granted(authority, doctype);
     let mut steps = None;
     if reads {
         document::find(&authority.site, doctype, name, |row| {

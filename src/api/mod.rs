@@ -3,15 +3,19 @@
 mod access;
 mod explain;
 mod identity;
+mod link_options;
 mod permits;
 mod report;
 mod version;
+mod who_can;
 
 use std::rc::Rc;
 
+use pgrx::pg_sys;
+
 use crate::catalog::cache::{self, Authority};
 use crate::fault::Fault;
-use crate::identity::{acting, is_database_superuser};
+use crate::identity::{Identity, acting, current_role, is_database_superuser};
 use crate::rules::roles;
 
 /// The authority of whom a function asks about: the acting user, or another one for those who administer.
@@ -21,7 +25,7 @@ fn authority_asked_about(user_name: Option<&str>) -> Rc<Authority> {
     if asked == identity.user {
         return cache::authority(&asked);
     }
-    if !administers(&identity.user) {
+    if !administers(&identity) {
         Fault::denied(format!("user \"{}\" may not ask about the permissions of others", identity.user))
             .detail("Only the Administrator and System Managers may.")
             .hint("Leave user_name out to ask about yourself.")
@@ -34,11 +38,49 @@ fn authority_asked_about(user_name: Option<&str>) -> Rc<Authority> {
     authority
 }
 
-/// Whether a user, or the database role behind him, administers.
-fn administers(user: &str) -> bool {
-    let authority = cache::authority(user);
+/// Refuses who does not administer what only administrators may do.
+fn require_administrator(what: &str) {
+    let identity = acting();
+    let user = &identity.user;
+    if !administers(&identity) {
+        Fault::denied(format!("user \"{user}\" may not {what}"))
+            .detail("Only the Administrator and System Managers may.")
+            .hint("Ask an administrator.")
+            .raise();
+    }
+}
+
+/// Whether who acts administers.
+fn administers(identity: &Identity) -> bool {
+    let authority = cache::authority(&identity.user);
     let by_role = authority.record().is_some_and(|record| roles::administers(&authority.site.model, record));
-    by_role || is_database_superuser()
+    by_role || is_database_superuser(identity)
+}
+
+/// Whether the current database role has been granted anything to read of a doctype's table. What documents hold is told
+/// to nobody who could not read it himself.
+fn is_table_granted(authority: &Authority, doctype: &str) -> bool {
+    let Some(relation) = authority.site.relations.get(doctype) else { return false };
+    let (role, select) = (current_role(), pg_sys::ACL_SELECT as pg_sys::AclMode);
+    // SAFETY: look-ups of privileges.
+    unsafe {
+        let of_table = pg_sys::pg_class_aclcheck(*relation, role, select);
+        let of_columns = || {
+            let any = pg_sys::AclMaskHow::ACLMASK_ANY;
+            pg_sys::pg_attribute_aclcheck_all(*relation, role, select, any)
+        };
+        of_table == pg_sys::AclResult::ACLCHECK_OK || of_columns() == pg_sys::AclResult::ACLCHECK_OK
+    }
+}
+
+/// Refuses to list documents of a table that the current database role has no grant on.
+fn require_grant(authority: &Authority, doctype: &str) {
+    if authority.site.relations.contains_key(doctype) && !is_table_granted(authority, doctype) {
+        Fault::denied(format!("permission denied for the table of {doctype}"))
+            .detail("The database role may not SELECT from it, whatever the acting user may read.")
+            .hint("GRANT SELECT on the table to the role.")
+            .raise();
+    }
 }
 
 /// Refuses a right that is not registered: a misspelt one would be denied to everybody, forever.

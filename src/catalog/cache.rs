@@ -102,6 +102,17 @@ impl Authority {
         set
     }
 
+    /// The sets that plans test rows against.
+    pub fn tested_sets(&self) -> Vec<Rc<TypedSet>> {
+        let sets = self.person.sets.borrow();
+        sets.values().filter(|set| set.is_tested_against()).cloned().collect()
+    }
+
+    /// There is one of [`tested_sets`](Self::tested_sets).
+    pub fn has_tested_sets(&self) -> bool {
+        self.person.sets.borrow().values().any(|set| set.is_tested_against())
+    }
+
     /// The channels and tables whose messages end it.
     pub fn dependencies(&self) -> Vec<pg_sys::Oid> {
         let own = self.dependencies.borrow();
@@ -259,19 +270,7 @@ pub fn authority(user: &str) -> Rc<Authority> {
         return known;
     }
     for _ in 0..ATTEMPTS {
-        let site = current_site();
-        let person = person(user);
-        person.tidy();
-        let authority = Rc::new(Authority {
-            user: user.to_owned(),
-            site,
-            person,
-            stamp: NEXT_STAMP.with(|next| next.replace(next.get().wrapping_add(1))),
-            last_used: Cell::new(tick()),
-            dependencies: RefCell::new([Channel::Site.oid()].into()),
-            shares: RefCell::default(),
-            rulings: RefCell::default(),
-        });
+        let authority = Rc::new(new_authority(user, person(user)));
         let evicted = with_cache(|cache| {
             let full = cache.authorities.len() >= KEPT_AUTHORITIES;
             let oldest = cache.authorities.values().min_by_key(|kept| kept.last_used.get()).filter(|_| full);
@@ -294,16 +293,40 @@ pub fn authority(user: &str) -> Rc<Authority> {
     changed_meanwhile()
 }
 
+/// What a user may do as of now, for one question: nothing is kept of it.
+pub fn passing_authority(user: &str) -> Rc<Authority> {
+    settle();
+    known_authority(user).unwrap_or_else(|| Rc::new(new_authority(user, Rc::new(read_person(user)))))
+}
+
+fn new_authority(user: &str, person: Rc<Person>) -> Authority {
+    person.tidy();
+    Authority {
+        user: user.to_owned(),
+        site: current_site(),
+        stamp: NEXT_STAMP.with(|next| next.replace(next.get().wrapping_add(1))),
+        person,
+        last_used: Cell::new(tick()),
+        dependencies: RefCell::new([Channel::Site.oid()].into()),
+        shares: RefCell::default(),
+        rulings: RefCell::default(),
+    }
+}
+
+fn read_person(user: &str) -> Person {
+    Person {
+        record: load::user(user),
+        dependencies: RefCell::new([Channel::User(user).oid()].into()),
+        sets: RefCell::default(),
+    }
+}
+
 /// The user's record, known or read.
 fn person(user: &str) -> Rc<Person> {
     if let Some(known) = with_cache(|cache| cache.persons.get(user).cloned()) {
         return known;
     }
-    let person = Rc::new(Person {
-        record: load::user(user),
-        dependencies: RefCell::new([Channel::User(user).oid()].into()),
-        sets: RefCell::default(),
-    });
+    let person = Rc::new(read_person(user));
     with_cache(|cache| cache.persons.insert(user.to_owned(), person.clone()));
     person
 }

@@ -19,8 +19,6 @@ use super::scan::table_oid;
 
 /// Bit that every channel's OID has.
 const CHANNEL_BIT: u32 = 0x8000_0000;
-/// Bit that marks OIDs which name a plan's stamp and are never sent.
-const STAMP_BIT: u32 = 0x4000_0000;
 /// After this many users in one command, everybody is told instead.
 const USERS_PER_COMMAND: usize = 256;
 
@@ -50,7 +48,7 @@ impl Channel<'_> {
         // OID nothing is stored.
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
-        pg_sys::Oid::from(CHANNEL_BIT | hasher.finish() as u32 & (STAMP_BIT - 1))
+        pg_sys::Oid::from(CHANNEL_BIT | hasher.finish() as u32)
     }
 
     /// Tells every backend at commit, and this one at the next command, that what the channel stands for has changed.
@@ -60,21 +58,6 @@ impl Channel<'_> {
             send(oid);
         }
     }
-}
-
-/// The OID by which a plan names its stamp.
-pub fn stamp_oid(stamp: u32) -> pg_sys::Oid {
-    pg_sys::Oid::from(CHANNEL_BIT | STAMP_BIT | stamp & (STAMP_BIT - 1))
-}
-
-/// Whether the OID names a stamp.
-pub fn is_stamp(oid: pg_sys::Oid) -> bool {
-    oid.to_u32() & (CHANNEL_BIT | STAMP_BIT) == CHANNEL_BIT | STAMP_BIT
-}
-
-/// Whether the OID is a channel's.
-pub fn is_channel(oid: pg_sys::Oid) -> bool {
-    oid.to_u32() & (CHANNEL_BIT | STAMP_BIT) == CHANNEL_BIT
 }
 
 fn send(channel: pg_sys::Oid) {

@@ -78,7 +78,7 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
         let Some(name) = name.filter(|_| authority.site.relations.contains_key(&link.doctype)) else {
             return Ok(true);
         };
-        find_by(&authority.site, &link.doctype, &link.parent_column, &name, |row| {
+        find_by(&authority.site, &link.doctype, &link.parent_column, &name, active_snapshot(), |row| {
             let mut row = typed_row(authority, &link.doctype, row);
             let mut passes = || match &link.parent_type {
                 Some((column, doctype)) if !row.equals(column, doctype)? => Ok(true),
@@ -133,23 +133,42 @@ pub fn typed_row<'a>(
 
 /// Calls `found` with the document of that name, if the current statement's snapshot sees one.
 pub fn find(site: &Site, doctype: &str, name: &str, found: impl FnMut(&RowView)) {
-    find_by(site, doctype, &site.model.doctypes[doctype].name_column, name, found);
+    find_as_of(site, doctype, name, active_snapshot(), found);
 }
 
-/// Calls `found` with the rows that have this text in this column, as far as the current statement's snapshot sees them.
-fn find_by(site: &Site, doctype: &str, column: &str, text: &str, mut found: impl FnMut(&RowView)) {
+/// As [`find`], with any snapshot.
+pub fn find_as_of(
+    site: &Site,
+    doctype: &str,
+    name: &str,
+    snapshot: pg_sys::Snapshot,
+    found: impl FnMut(&RowView),
+) {
+    find_by(site, doctype, &site.model.doctypes[doctype].name_column, name, snapshot, found);
+}
+
+fn active_snapshot() -> pg_sys::Snapshot {
+    // SAFETY: functions and policies run with an active snapshot.
+    unsafe { pg_sys::GetActiveSnapshot() }
+}
+
+/// Calls `found` with the rows that have this text in this column, as far as the snapshot sees them.
+fn find_by(
+    site: &Site,
+    doctype: &str,
+    column: &str,
+    text: &str,
+    snapshot: pg_sys::Snapshot,
+    mut found: impl FnMut(&RowView),
+) {
     let table = table_of(site, doctype);
     let attribute = table.registered_attribute(column, doctype);
     let operand = Equality::of_type(attribute.atttypid).operand;
     let Some(key) = values::value_of(text, operand) else { return };
-    // SAFETY: functions run with an active snapshot.
-    let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
     table.find(column, key, snapshot, |row| found(row));
 }
 
 /// Calls `visit` with every document that the current statement's snapshot sees.
 pub fn each(site: &Site, doctype: &str, mut visit: impl FnMut(&RowView)) {
-    // SAFETY: functions run with an active snapshot.
-    let snapshot = unsafe { pg_sys::GetActiveSnapshot() };
-    table_of(site, doctype).scan_as_of(snapshot, |row| visit(row));
+    table_of(site, doctype).scan_as_of(active_snapshot(), |row| visit(row));
 }

@@ -4,19 +4,64 @@ use std::cell::{Cell, RefCell};
 
 use pgrx::pg_sys;
 
-use super::channel::{self, Channel};
+use super::channel::Channel;
 
 thread_local! {
     /// Relations and channels that are to be forgotten, in the order of their messages.
     static PENDING: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+    /// The transaction has read permissions after it had written something.
+    static READ_OWN_WORK: Cell<bool> = const { Cell::new(false) };
     /// Everything is to be forgotten.
     static EVERYTHING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Begins to listen.
 pub fn listen() {
-    // SAFETY: called once, when the library is loaded; the callback stays valid as long as the library does.
-    unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_message), pg_sys::Datum::from(0)) }
+    // SAFETY: called once, when the library is loaded; the callbacks stay valid as long as the library does.
+    unsafe {
+        pg_sys::CacheRegisterRelcacheCallback(Some(on_message), pg_sys::Datum::from(0));
+        pg_sys::RegisterXactCallback(Some(on_transaction_end), std::ptr::null_mut());
+        pg_sys::RegisterSubXactCallback(Some(on_subtransaction_end), std::ptr::null_mut());
+    }
+}
+
+/// Notes that permissions were read. What a transaction reads after it has written may be its own work, and untrue once it
+/// is undone; and a statement that fails has not sent its messages yet.
+pub fn note_reading() {
+    // SAFETY: called inside a transaction.
+    let has_written = unsafe { pg_sys::GetTopTransactionIdIfAny() } != pg_sys::InvalidTransactionId;
+    if has_written {
+        READ_OWN_WORK.set(true);
+    }
+}
+
+unsafe extern "C-unwind" fn on_transaction_end(event: pg_sys::XactEvent::Type, _arg: *mut std::ffi::c_void) {
+    use pg_sys::XactEvent::{XACT_EVENT_ABORT, XACT_EVENT_COMMIT, XACT_EVENT_PREPARE};
+    match event {
+        XACT_EVENT_ABORT => undo_readings(),
+        // What was prepared may still be undone, and then this backend need not be told.
+        XACT_EVENT_PREPARE => undo_readings(),
+        XACT_EVENT_COMMIT => READ_OWN_WORK.set(false),
+        _ => {}
+    }
+}
+
+unsafe extern "C-unwind" fn on_subtransaction_end(
+    event: pg_sys::SubXactEvent::Type,
+    _subtransaction: pg_sys::SubTransactionId,
+    _parent: pg_sys::SubTransactionId,
+    _arg: *mut std::ffi::c_void,
+) {
+    if event == pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB {
+        undo_readings();
+    }
+}
+
+fn undo_readings() {
+    if READ_OWN_WORK.replace(false) {
+        EVERYTHING.set(true);
+        forget_identity();
+    }
 }
 
 /// Notes a message. PostgreSQL calls this in the middle of anything, so it does nothing that could fail or recurse.
@@ -63,9 +108,4 @@ pub fn forget_identity() {
     // callbacks, of which the plan cache's marks plans as invalid: no catalog access, allowed at the end of a failed
     // transaction, where settings are restored.
     unsafe { pg_sys::LocalExecuteInvalidationMessage(&mut message) }
-}
-
-/// Whether a relation that was named in a message can matter to anybody but its own plans.
-pub fn is_channel(oid: pg_sys::Oid) -> bool {
-    channel::is_channel(oid)
 }

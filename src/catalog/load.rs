@@ -20,6 +20,8 @@ pub struct Site {
     pub relations: HashMap<String, pg_sys::Oid>,
     /// The doctype of a protected table or partition.
     pub doctypes: HashMap<pg_sys::Oid, String>,
+    /// The column that holds a document's title, by doctype.
+    pub titles: HashMap<String, String>,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -51,6 +53,7 @@ pub fn site() -> Site {
             site.relations.insert(name.clone(), relation);
             site.doctypes.insert(relation, name.clone());
         }
+        site.titles.extend(row.text("title_column").map(|column| (name.clone(), column)));
         for partition in row.get::<Vec<pg_sys::Oid>>("partitions").unwrap_or_default() {
             site.doctypes.insert(partition, name.clone());
         }
@@ -150,6 +153,13 @@ fn user_permissions(name: &str, snapshot: &NewestSnapshot) -> Vec<UserPermission
     entries
 }
 
+/// The names of all users.
+pub fn user_names() -> Vec<String> {
+    let mut names = vec![];
+    Table::own("users").scan(&NewestSnapshot::take(), |row| names.extend(row.text("name")));
+    names
+}
+
 /// The user that a database role acts as.
 pub fn user_of_database_role(role: &str) -> Option<String> {
     let snapshot = NewestSnapshot::take();
@@ -187,9 +197,6 @@ pub fn tree(relation: pg_sys::Oid, doctype: &Doctype) -> Option<Tree> {
 
 /// Reads what is shared with a user among the documents of a doctype: with the user, and with everyone who is not Guest.
 pub fn shares(user: &str, doctype: &str) -> Shares {
-    if !has_table("shares") {
-        return Shares::default();
-    }
     let table = Table::own("shares");
     let snapshot = NewestSnapshot::take();
     let (document, rights) =
@@ -208,12 +215,4 @@ pub fn shares(user: &str, doctype: &str) -> Shares {
         table.scan_where(&[Key::Null("user_name"), Key::Text("doctype", doctype)], &snapshot, &mut take);
     }
     Shares::new(found.iter().map(|(document, rights)| (document.as_str(), &rights[..])))
-}
-
-fn has_table(name: &str) -> bool {
-    let c_name = std::ffi::CString::new(name).unwrap();
-    unsafe {
-        pg_sys::get_relname_relid(c_name.as_ptr(), pg_sys::get_namespace_oid(c"docperm".as_ptr(), true))
-            != pg_sys::InvalidOid
-    }
 }

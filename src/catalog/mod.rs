@@ -12,10 +12,14 @@ pub mod document;
 pub mod flat_set;
 pub mod invalidation;
 pub mod load;
+pub mod memory;
 pub mod scan;
 pub mod shared_set;
+pub mod tree;
 pub mod triggers;
 pub mod typed_set;
+#[cfg(feature = "pg_test")]
+mod typed_set_test;
 pub mod values;
 
 /// Begins to listen to changes.

@@ -15,6 +15,7 @@ pub struct NewestSnapshot(pg_sys::Snapshot);
 impl NewestSnapshot {
     /// Takes it.
     pub fn take() -> Self {
+        super::invalidation::note_reading();
         // SAFETY: called inside a transaction. `table` has no catalog cache, so the snapshot is taken anew (see
         // GetNonHistoricCatalogSnapshot); registering copies it, so later catalog reads do not change it.
         unsafe {
@@ -204,7 +205,9 @@ impl Table {
                 let keys = (*form).indkey.values.as_slice((*form).indnkeyatts as usize);
                 let fits = (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
                     && (*form).indisvalid
+                    && !(*form).indcheckxmin
                     && keys.starts_with(columns)
+                    && (0..columns.len()).all(|key| self.orders_as_column(index, key, columns[key]))
                     && pg_sys::heap_attisnull(
                         (*index).rd_indextuple,
                         pg_sys::Anum_pg_index_indpred as _,
@@ -217,6 +220,26 @@ impl Table {
             }
         }
         pg_sys::InvalidOid
+    }
+
+    /// The index has this key in the order that the column's own equality and collation go with. In another order the rows
+    /// that are looked for would not be found, and a restriction that is not found restricts nothing.
+    unsafe fn orders_as_column(
+        &self,
+        index: pg_sys::Relation,
+        key: usize,
+        column: pg_sys::AttrNumber,
+    ) -> bool {
+        let Some(attribute) = self.attributes().iter().find(|attribute| attribute.attnum == column) else {
+            return false;
+        };
+        // SAFETY: an open btree index with more keys than that; type cache entries live as long as the backend.
+        unsafe {
+            let flags = pg_sys::TYPECACHE_BTREE_OPFAMILY;
+            let entry = pg_sys::lookup_type_cache(super::values::base_type(attribute.atttypid), flags as _);
+            *(*index).rd_indcollation.add(key) == attribute.attcollation
+                && *(*index).rd_opfamily.add(key) == (*entry).btree_opf
+        }
     }
 
     fn scan_with(
@@ -237,13 +260,15 @@ impl Table {
                 keys.len() as _,
                 keys.as_mut_ptr(),
             );
+            let memory = super::memory::OwnedContext::create();
             loop {
                 pg_sys::check_for_interrupts!();
                 let tuple = pg_sys::systable_getnext(scan);
                 if tuple.is_null() {
                     break;
                 }
-                visit(&RowView { table: self, tuple });
+                memory.enter(|| visit(&RowView { table: self, tuple }));
+                memory.reset();
             }
             pg_sys::systable_endscan(scan);
         }
@@ -335,7 +360,7 @@ impl RowView<'_> {
 
     /// A column of one of docperm's own tables, as a Rust value.
     pub fn get<T: FromDatum>(&self, column: &str) -> Option<T> {
-        let attribute = self.table.attribute(column)?;
+        let attribute = self.table.registered_attribute(column, "docperm");
         let datum = self.datum(attribute)?;
         // SAFETY: callers ask for the type that sql/ declares.
         unsafe { T::from_polymorphic_datum(datum, false, attribute.atttypid) }
@@ -343,7 +368,7 @@ impl RowView<'_> {
 
     /// A column of type text or name.
     pub fn text(&self, column: &str) -> Option<String> {
-        let attribute = self.table.attribute(column)?;
+        let attribute = self.table.registered_attribute(column, "docperm");
         let datum = self.datum(attribute)?;
         Some(super::values::text_of(datum, attribute.atttypid))
     }

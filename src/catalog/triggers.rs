@@ -4,9 +4,10 @@
 use pgrx::pg_sys;
 
 use super::channel::Channel;
-use super::values;
+use super::{cache, tree, values};
 use crate::entry_point::entry_point;
 use crate::fault::{Fault, SqlState};
+use crate::rules::Doctype;
 
 /// The part of a trigger's call that these triggers look at.
 struct TriggerCall<'a>(&'a pg_sys::TriggerData);
@@ -52,6 +53,24 @@ impl<'a> TriggerCall<'a> {
             let datum = pgrx::htup::heap_getattr_raw(row, number, descriptor)?;
             Some(values::text_of(datum, attribute.atttypid))
         }
+    }
+
+    /// An update that leaves these columns as they were.
+    fn keeps(&self, columns: &[&str]) -> bool {
+        let (old, new) = (self.0.tg_trigtuple, self.0.tg_newtuple);
+        let is_update = !old.is_null() && !new.is_null();
+        is_update && columns.iter().all(|column| self.text(old, column) == self.text(new, column))
+    }
+
+    /// A column of the row as it is now, if there still is one.
+    fn latest_text(&self, column: &str) -> Option<String> {
+        let row =
+            match (self.0.tg_trigtuple, self.0.tg_newtuple, self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK) {
+                (old, _, pg_sys::TRIGGER_EVENT_INSERT) => old,
+                (_, new, pg_sys::TRIGGER_EVENT_UPDATE) => new,
+                _ => return None,
+            };
+        if row.is_null() { None } else { self.text(row, column) }
     }
 
     /// What an AFTER trigger returns.
@@ -111,13 +130,38 @@ entry_point! {
 
 entry_point! {
     /// AFTER row or statement trigger on a table whose documents form a tree; its argument names the doctype:
-    /// `docperm._tree_changed('Territory')`.
+    /// `docperm._tree_changed('Territory')`. It does nothing for an update that leaves the tree as it is, and refuses one that
+    /// makes a node its own ancestor.
     fn docperm_tree_changed / pg_finfo_docperm_tree_changed (fcinfo) {
         let call = TriggerCall::of(fcinfo);
-        match call.argument() {
-            Some(doctype) => Channel::Tree(doctype).invalidate(),
-            None => Channel::Site.invalidate(),
+        let Some(name) = call.argument() else {
+            Channel::Site.invalidate();
+            return call.done();
+        };
+        let site = cache::site();
+        let doctype = site.model.doctypes.get(name);
+        if doctype.is_some_and(|doctype| call.keeps(&tree_columns(doctype))) {
+            return call.done();
+        }
+        Channel::Tree(name).invalidate();
+        if let Some(doctype) = doctype && !is_replica() {
+            tree::refuse_cycle(&site, doctype, call.latest_text(&doctype.name_column));
         }
         call.done()
     }
+}
+
+fn tree_columns(doctype: &Doctype) -> Vec<&str> {
+    let bounds = doctype.nested_set.iter().flat_map(|(left, right)| [left.as_str(), right.as_str()]);
+    [doctype.name_column.as_str()]
+        .into_iter()
+        .chain(doctype.tree_parent_column.as_deref())
+        .chain(bounds)
+        .collect()
+}
+
+/// Changes come from elsewhere, where they were checked.
+fn is_replica() -> bool {
+    // SAFETY: a plain variable of the backend.
+    unsafe { pg_sys::SessionReplicationRole == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32 }
 }

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use pgrx::pg_sys;
 
 use super::flat_set::{self, FlatSet};
+use super::memory::OwnedContext;
 use super::shared_set::SharedSet;
 use super::values::{self, Equality};
 use crate::fault::{Fault, SqlState};
@@ -23,7 +24,7 @@ pub struct TypedSet {
     members: Members,
     names: Rc<ValueSet>,
     array: OnceCell<OwnedArray>,
-    shared: OnceCell<Option<SharedSet>>,
+    tested_against: Cell<bool>,
 }
 
 enum Members {
@@ -57,7 +58,7 @@ impl TypedSet {
             members,
             names: names.clone(),
             array: OnceCell::new(),
-            shared: OnceCell::new(),
+            tested_against: Cell::new(false),
         });
         REGISTRY.with_borrow_mut(|registry| {
             registry.retain(|_, known| known.strong_count() > 0);
@@ -93,10 +94,25 @@ impl TypedSet {
         if or_empty { array.with_empty } else { array.plain }
     }
 
-    /// Where parallel workers find the set, or `None` if they cannot.
-    pub fn share(&self) -> Option<pg_sys::dsm_handle> {
+    /// Notes that a plan tests rows against it.
+    pub fn note_test(&self) {
+        self.tested_against.set(true);
+    }
+
+    /// A plan tests rows against it.
+    pub fn is_tested_against(&self) -> bool {
+        self.tested_against.get()
+    }
+
+    /// Parallel workers can be given the set.
+    pub fn is_shareable(&self) -> bool {
+        matches!(self.members, Members::Flat(_))
+    }
+
+    /// A copy in shared memory, if the server has room for it.
+    pub fn share(&self) -> Option<SharedSet> {
         let Members::Flat(words) = &self.members else { return None };
-        self.shared.get_or_init(|| SharedSet::create(words)).as_ref().map(SharedSet::handle)
+        SharedSet::create(words)
     }
 }
 
@@ -153,42 +169,6 @@ fn random_word() -> u64 {
     word
 }
 
-/// Memory that lives as long as its owner.
-struct OwnedContext(pg_sys::MemoryContext);
-
-impl OwnedContext {
-    fn create() -> Self {
-        // SAFETY: a child of the context that lives as long as the backend; deleted by Drop.
-        OwnedContext(unsafe {
-            pg_sys::AllocSetContextCreateInternal(
-                pg_sys::TopMemoryContext,
-                c"docperm set".as_ptr(),
-                0,
-                8 * 1024,
-                8 * 1024 * 1024,
-            )
-        })
-    }
-
-    fn enter<R>(&self, work: impl FnOnce() -> R) -> R {
-        // SAFETY: the context is alive; on an error PostgreSQL resets the current context itself.
-        unsafe {
-            let before = pg_sys::CurrentMemoryContext;
-            pg_sys::CurrentMemoryContext = self.0;
-            let result = work();
-            pg_sys::CurrentMemoryContext = before;
-            result
-        }
-    }
-}
-
-impl Drop for OwnedContext {
-    fn drop(&mut self) {
-        // SAFETY: created by `create`; nothing refers to it once its owner is gone.
-        unsafe { pg_sys::MemoryContextDelete(self.0) }
-    }
-}
-
 struct OwnedArray {
     plain: pg_sys::Datum,
     with_empty: pg_sys::Datum,
@@ -240,7 +220,7 @@ impl Generic {
         let function = |oid| {
             let mut info = Box::<pg_sys::FmgrInfo>::default();
             // SAFETY: a valid function; what it caches lives in the set's memory.
-            unsafe { pg_sys::fmgr_info_cxt(oid, &mut *info, memory.0) };
+            unsafe { pg_sys::fmgr_info_cxt(oid, &mut *info, memory.as_raw()) };
             info
         };
         let hash = (equality.hash != pg_sys::InvalidOid).then(|| function(equality.hash));

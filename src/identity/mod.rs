@@ -41,27 +41,52 @@ pub enum Source {
 }
 
 /// Resolves who acts now.
+///
+/// While PostgreSQL runs somebody's code in a maintenance command of another (an index expression in ANALYZE, the query of a
+/// materialized view), as the owner of the table and restricted to what harms nobody, it is the owner who acts.
 pub fn acting() -> Identity {
-    if let Some(user) = settings::acting_user() {
+    let is_restricted = is_restricted_operation();
+    if let Some(user) = settings::acting_user().filter(|_| !is_restricted) {
         return Identity { user: user.to_owned(), source: Source::ActingUser };
     }
-    match outer_role().and_then(|role| cache::user_of_database_role(&role)) {
+    let role = if is_restricted { current_role() } else { outer_role() };
+    match role_name(role).and_then(|role| cache::user_of_database_role(&role)) {
         Some(user) => Identity { user: user.to_string(), source: Source::DatabaseRole },
         None => Identity { user: GUEST.to_owned(), source: Source::Nobody },
     }
 }
 
+/// Not where the owner runs the command himself.
+fn is_restricted_operation() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::InSecurityRestrictedOperation() && current_role() != outer_role() }
+}
+
 /// The database role that SET ROLE last named, or that logged in.
-fn outer_role() -> Option<String> {
-    // SAFETY: a look-up that gives NULL for a role that has been dropped.
+fn outer_role() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetOuterUserId() }
+}
+
+/// The database role with whose privileges statements run at the moment.
+pub fn current_role() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// A role's name; `None` if it has been dropped.
+fn role_name(role: pg_sys::Oid) -> Option<String> {
+    // SAFETY: a look-up that gives NULL for an unknown role.
     unsafe {
-        let name = pg_sys::GetUserNameFromId(pg_sys::GetOuterUserId(), true);
+        let name = pg_sys::GetUserNameFromId(role, true);
         (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
     }
 }
 
-/// The outer database role is a superuser, which may do everything anyway.
-pub fn is_database_superuser() -> bool {
-    // SAFETY: a look-up.
-    unsafe { pg_sys::superuser_arg(pg_sys::GetOuterUserId()) }
+/// Nobody acts but a database superuser, who may do everything anyway. Not the superuser who has become somebody else, nor
+/// whose code runs in a superuser's session.
+pub fn is_database_superuser(identity: &Identity) -> bool {
+    // SAFETY: look-ups.
+    let is_superuser = |role| unsafe { pg_sys::superuser_arg(role) };
+    identity.source != Source::ActingUser && is_superuser(outer_role()) && is_superuser(current_role())
 }

@@ -16,10 +16,14 @@ static MAX_INLINE_VALUES: GucSetting<i32> = GucSetting::<i32>::new(1000);
 /// Holds what PostgreSQL assigns to `docperm.acting_user`.
 static mut ACTING_USER: *mut c_char = ptr::null_mut();
 
+/// Holds what PostgreSQL assigns to `docperm.shared_sets`.
+static mut SHARED_SETS: *mut c_char = ptr::null_mut();
+
 const ACTING_USER_NAME: &CStr = c"docperm.acting_user";
+const SHARED_SETS_NAME: &CStr = c"docperm.shared_sets";
 
 thread_local! {
-    /// docperm itself is assigning the acting user.
+    /// docperm itself is assigning.
     static ASSIGNING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -35,24 +39,48 @@ pub fn define() {
         GucContext::Userset,
         GucFlags::default(),
     );
-    // SAFETY: called once, when the library is loaded; all strings and the variable live as long as the backend.
+    // SAFETY: called once, when the library is loaded; the hooks and variables live as long as the backend.
     unsafe {
-        pg_sys::DefineCustomStringVariable(
-            ACTING_USER_NAME.as_ptr(),
-            c"The user that docperm.set_user() named.".as_ptr(),
-            c"Cannot be set but by docperm.set_user().".as_ptr(),
+        define_own(
+            ACTING_USER_NAME,
+            c"The user that docperm.set_user() named. Cannot be set but by it.",
             &raw mut ACTING_USER,
-            ptr::null(),
-            pg_sys::GucContext::PGC_SUSET,
-            (pg_sys::GUC_NOT_IN_SAMPLE | pg_sys::GUC_DISALLOW_IN_FILE) as _,
-            Some(check_acting_user),
             Some(assign_acting_user),
+        );
+        define_own(
+            SHARED_SETS_NAME,
+            c"Where parallel workers find sets of permitted values. Cannot be set.",
+            &raw mut SHARED_SETS,
             None,
         );
         #[cfg(not(feature = "pg14"))]
         pg_sys::MarkGUCPrefixReserved(c"docperm".as_ptr());
         #[cfg(feature = "pg14")]
         pg_sys::EmitWarningsOnPlaceholders(c"docperm".as_ptr());
+    }
+}
+
+/// Defines a setting that only docperm assigns.
+unsafe fn define_own(
+    name: &'static CStr,
+    description: &'static CStr,
+    variable: *mut *mut c_char,
+    assign: pg_sys::GucStringAssignHook,
+) {
+    // SAFETY: as in `define`.
+    unsafe {
+        pg_sys::DefineCustomStringVariable(
+            name.as_ptr(),
+            description.as_ptr(),
+            ptr::null(),
+            variable,
+            ptr::null(),
+            pg_sys::GucContext::PGC_SUSET,
+            (pg_sys::GUC_NOT_IN_SAMPLE | pg_sys::GUC_DISALLOW_IN_FILE | pg_sys::GUC_NO_SHOW_ALL) as _,
+            Some(check_is_own),
+            assign,
+            None,
+        );
     }
 }
 
@@ -63,29 +91,49 @@ pub fn max_inline_values() -> usize {
 
 /// The user that docperm.set_user() named, if it named one.
 pub fn acting_user() -> Option<&'static str> {
-    // SAFETY: PostgreSQL keeps the variable NULL or at a NUL-terminated string, which lives until it is assigned anew;
-    // callers copy it before anything can.
-    let value = unsafe { if ACTING_USER.is_null() { return None } else { CStr::from_ptr(ACTING_USER) } };
-    value.to_str().ok().filter(|user| !user.is_empty())
+    // SAFETY: a setting's variable.
+    unsafe { value_of(ACTING_USER) }
+}
+
+/// Where the leader's sets are, as [`assign_shared_sets`] wrote it.
+pub fn shared_sets() -> Option<&'static str> {
+    // SAFETY: a setting's variable.
+    unsafe { value_of(SHARED_SETS) }
+}
+
+/// A setting's text, if there is any. PostgreSQL keeps it until the setting is assigned anew; callers are done with it then.
+unsafe fn value_of(variable: *const c_char) -> Option<&'static str> {
+    // SAFETY: NULL or a NUL-terminated string.
+    let value = unsafe { if variable.is_null() { return None } else { CStr::from_ptr(variable) } };
+    value.to_str().ok().filter(|value| !value.is_empty())
 }
 
 /// Assigns the acting user, for the transaction or for the session.
-pub fn assign(user: &str, is_local: bool) {
+pub fn assign_acting_user_to(user: &str, is_local: bool) {
+    let action =
+        if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET };
+    assign_own(ACTING_USER_NAME, user, action);
+}
+
+/// Tells parallel workers where sets are.
+pub fn assign_shared_sets(directory: &str) {
+    assign_own(SHARED_SETS_NAME, directory, pg_sys::GucAction::GUC_ACTION_SET);
+}
+
+fn assign_own(name: &CStr, value: &str, action: pg_sys::GucAction::Type) {
     struct Assigning;
     impl Drop for Assigning {
         fn drop(&mut self) {
             ASSIGNING.set(false);
         }
     }
-    let value = std::ffi::CString::new(user).unwrap_or_default();
-    let action =
-        if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET };
+    let value = std::ffi::CString::new(value).unwrap_or_default();
     ASSIGNING.set(true);
     let _assigning = Assigning;
     // SAFETY: sets a setting that `define` has defined; transactional like SET and SET LOCAL.
     unsafe {
         pg_sys::set_config_option(
-            ACTING_USER_NAME.as_ptr(),
+            name.as_ptr(),
             value.as_ptr(),
             pg_sys::GucContext::PGC_SUSET,
             pg_sys::GucSource::PGC_S_SESSION,
@@ -97,17 +145,17 @@ pub fn assign(user: &str, is_local: bool) {
     }
 }
 
-/// Lets nobody name an acting user but docperm: not a superuser by SET, who may call the function, and not a value that
-/// waited for the library to be loaded. Parallel workers get their leader's.
-unsafe extern "C-unwind" fn check_acting_user(
+/// Lets nobody assign but docperm: not a superuser by SET, who may call docperm.set_user(), and not a value that waited for
+/// the library to be loaded. Parallel workers get their leader's.
+unsafe extern "C-unwind" fn check_is_own(
     value: *mut *mut c_char,
     _extra: *mut *mut c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: PostgreSQL passes a pointer to NULL or to a NUL-terminated string; the flag is a plain variable.
     unsafe {
-        let names_nobody = (*value).is_null() || **value == 0;
-        names_nobody || ASSIGNING.get() || pg_sys::InitializingParallelWorker
+        let is_empty = (*value).is_null() || **value == 0;
+        is_empty || ASSIGNING.get() || pg_sys::InitializingParallelWorker
     }
 }
 

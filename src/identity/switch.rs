@@ -12,8 +12,8 @@ use crate::rules::model::{ADMINISTRATOR, GUEST};
 
 /// Makes `user` the acting user; NULL gives way to the database role's user.
 pub fn become_user(user: Option<&str>, is_local: bool) {
-    let Some(user) = user else { return settings::assign("", is_local) };
-    let user = stored_name(user.trim());
+    let Some(user) = user else { return settings::assign_acting_user_to("", is_local) };
+    let user = stored_name(user);
     let authority = cache::authority(&user);
     let Some(record) = authority.record() else {
         Fault::unknown(format!("unknown user \"{user}\"")).hint("Users are rows of docperm.users.").raise()
@@ -26,16 +26,22 @@ pub fn become_user(user: Option<&str>, is_local: bool) {
         .hint("An administrator can enable the user: docperm.users.enabled.")
         .raise();
     }
-    settings::assign(&user, is_local);
+    settings::assign_acting_user_to(&user, is_local);
 }
 
-/// Names are stored in lower case, but for the two that exist from the start.
+/// Names are stored trimmed and in lower case, but for the two that exist from the start. What lower case is, is the
+/// database's business: docperm._user_name() in SQL says the same.
 pub fn stored_name(user: &str) -> String {
-    let lower = user.to_lowercase();
-    [ADMINISTRATOR, GUEST]
-        .into_iter()
-        .find(|fixed| fixed.to_lowercase() == lower)
-        .map_or(lower, str::to_owned)
+    let trimmed = user.trim_matches(' ');
+    // SAFETY: lower(text), with the collation that it has in SQL.
+    let lower = unsafe {
+        let text = pgrx::IntoDatum::into_datum(trimmed).expect("a text is not NULL");
+        let function = pg_sys::Oid::from(pg_sys::F_LOWER_TEXT);
+        let lower = pg_sys::OidFunctionCall1Coll(function, pg_sys::DEFAULT_COLLATION_OID, text);
+        crate::catalog::values::text_of(lower, pg_sys::TEXTOID)
+    };
+    let is = |fixed: &&str| fixed.to_ascii_lowercase() == lower;
+    [ADMINISTRATOR, GUEST].into_iter().find(is).map_or(lower.clone(), str::to_owned)
 }
 
 /// Plans made for whoever acted until now are made anew. Called where nothing may fail.

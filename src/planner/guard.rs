@@ -2,16 +2,18 @@
 //!
 //! A plan that became stale is seldom met here: the plan cache drops it when it hears of the change. It hears when it takes
 //! a lock that the transaction does not hold yet. A statement that is executed again within a transaction takes none, so
-//! this listens, too: before and after every execution, and before EXECUTE looks into the plan cache.
+//! this listens, too: before and after every execution, and before EXECUTE looks into the plan cache. A change that comes
+//! while a statement is being planned lets it be planned once more.
 
 use pgrx::pg_sys;
 
-use super::replan;
 use super::stamp::{self, Standing};
+use super::{parallel, replan};
 use crate::catalog::invalidation;
 use crate::fault::{Fault, SqlState};
 use crate::identity;
 
+static mut NEXT_PLANNER: pg_sys::planner_hook_type = None;
 static mut NEXT_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
 static mut NEXT_EXECUTOR_END: pg_sys::ExecutorEnd_hook_type = None;
 static mut NEXT_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
@@ -20,6 +22,8 @@ static mut NEXT_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
 pub fn install() {
     // SAFETY: called once, when the library is loaded, by the only thread.
     unsafe {
+        NEXT_PLANNER = pg_sys::planner_hook;
+        pg_sys::planner_hook = Some(plan);
         NEXT_EXECUTOR_START = pg_sys::ExecutorStart_hook;
         pg_sys::ExecutorStart_hook = Some(executor_start);
         NEXT_EXECUTOR_END = pg_sys::ExecutorEnd_hook;
@@ -35,19 +39,69 @@ fn is_parallel_worker() -> bool {
     unsafe { pg_sys::ParallelWorkerNumber >= 0 }
 }
 
+/// How often a statement is planned while permissions change.
+const ATTEMPTS: usize = 4;
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn plan(
+    query: *mut pg_sys::Query,
+    text: *const ::core::ffi::c_char,
+    options: ::core::ffi::c_int,
+    parameters: pg_sys::ParamListInfo,
+) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: called with a query that is to be planned; the planner spoils it, so that another attempt needs a copy.
+    unsafe {
+        let next = |query| match NEXT_PLANNER {
+            Some(next) => next(query, text, options, parameters),
+            None => pg_sys::standard_planner(query, text, options, parameters),
+        };
+        if !(*query).hasRowSecurity || is_parallel_worker() {
+            return next(query);
+        }
+        let original = pg_sys::copyObjectImpl(query.cast());
+        let mut planned = next(query);
+        for _ in 1..ATTEMPTS {
+            if !matches!(stamp::standing(planned, identity::acting), Standing::Stale) {
+                break;
+            }
+            planned = next(pg_sys::copyObjectImpl(original).cast());
+        }
+        planned
+    }
+}
+
 #[pgrx::pg_guard]
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: ::core::ffi::c_int) {
     // SAFETY: called by the executor with a query that is about to start.
     unsafe {
         let made_from = if is_parallel_worker() { None } else { check(query) };
+        if let Some(authority) = &made_from
+            && (*(*query).plannedstmt).parallelModeNeeded
+            && parallel::share_sets(authority).is_err()
+        {
+            (*query).plannedstmt = without_workers((*query).plannedstmt);
+        }
         match NEXT_EXECUTOR_START {
             Some(next) => next(query, flags),
             None => pg_sys::standard_ExecutorStart(query, flags),
         }
-        if let Some(authority) = made_from {
+        if let Some(authority) = made_from
+            && authority.has_tested_sets()
+        {
             // The sets that the plan names stay, whatever changes while the query runs.
             pgrx::PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(authority);
         }
+    }
+}
+
+/// The same plan, run by the leader alone. A copy, because the plan cache may hold the plan.
+unsafe fn without_workers(plan: *mut pg_sys::PlannedStmt) -> *mut pg_sys::PlannedStmt {
+    // SAFETY: a shallow copy in the memory of the query.
+    unsafe {
+        let copy = pg_sys::palloc(size_of::<pg_sys::PlannedStmt>()).cast::<pg_sys::PlannedStmt>();
+        std::ptr::copy_nonoverlapping(plan, copy, 1);
+        (*copy).parallelModeNeeded = false;
+        copy
     }
 }
 

@@ -1,20 +1,17 @@
 //! The test of rows against a set that is too large to be a list of constants.
 //!
 //! `docperm._is_permitted(value, set, secret)` looks the value up in a hash set that the backend holds. The set is named
-//! by two numbers: the set's own in this backend together with the handle of its copy in shared memory, where parallel
-//! workers find it; and a secret that only plans made for the set's user contain, so that nobody can look into somebody
-//! else's set by trying numbers.
+//! by its number in this backend and by a secret that only plans made for the set's user contain, so that nobody can look
+//! into somebody else's set by trying numbers. Parallel workers find a copy by what [`parallel`](super::parallel) tells them.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
-use super::nodes;
+use super::{nodes, parallel};
+use crate::catalog::flat_set::FlatSet;
 use crate::catalog::typed_set::{self, TypedSet};
 use crate::catalog::values::Equality;
-use crate::catalog::{flat_set::FlatSet, shared_set::SharedSet};
 use crate::entry_point::entry_point;
 use crate::fault::{Fault, SqlState};
 
@@ -29,16 +26,14 @@ pub unsafe fn test(
 ) -> *mut pg_sys::Node {
     // SAFETY: as demanded of the caller; the function is the one that sql/ declares with these argument types.
     unsafe {
-        let may_be_parallel = (*glob).parallelModeOK;
-        let handle = if may_be_parallel { set.share() } else { None };
-        if may_be_parallel && handle.is_none() {
-            // Workers could not find the set: this query has none.
+        if !set.is_shareable() {
+            // Workers could not be given the set: this statement has none.
             (*glob).parallelModeOK = false;
         }
-        let set_number = u64::from(handle.unwrap_or(0)) << 32 | u64::from(set.id);
+        set.note_test();
         let mut arguments = PgList::<pg_sys::Node>::new();
         arguments.push(operand);
-        arguments.push(bigint(set_number));
+        arguments.push(bigint(set.id.into()));
         arguments.push(bigint(set.secret));
         nodes::call(c"_is_permitted", &mut [pg_sys::ANYOID, pg_sys::INT8OID, pg_sys::INT8OID], arguments)
     }
@@ -101,25 +96,15 @@ entry_point! {
     }
 }
 
-thread_local! {
-    /// Segments that this parallel worker has taken up, until it ends. Leaked, as everything that must not be torn down
-    /// after PostgreSQL has been.
-    static ATTACHED: &'static RefCell<HashMap<u32, SharedSet>> = Box::leak(Box::default());
-}
-
-fn look_up(argument_type: pg_sys::Oid, set_number: u64, secret: u64) -> Looked {
+fn look_up(argument_type: pg_sys::Oid, id: u64, secret: u64) -> Looked {
     let type_oid = Equality::of_type(argument_type).operand;
-    let (handle, id) = ((set_number >> 32) as u32, set_number as u32);
     // SAFETY: a plain variable of the backend.
     let is_worker = unsafe { pg_sys::ParallelWorkerNumber } >= 0;
-    let found = if is_worker { shared(handle, secret, type_oid) } else { own(id, secret, type_oid) };
+    let found =
+        if is_worker { of_leader(id as u32, secret, type_oid) } else { own(id as u32, secret, type_oid) };
     found.unwrap_or_else(|| {
-        Fault::new(
-            SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE,
-            "permissions have changed since this query was planned",
-        )
-        .hint("Run it again.")
-        .raise()
+        let message = "permissions have changed since this query was planned";
+        Fault::new(SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE, message).hint("Run it again.").raise()
     })
 }
 
@@ -127,14 +112,8 @@ fn own(id: u32, secret: u64, type_oid: pg_sys::Oid) -> Option<Looked> {
     typed_set::registered(id, secret).filter(|set| set.type_oid == type_oid).map(Looked::Own)
 }
 
-fn shared(handle: u32, secret: u64, type_oid: pg_sys::Oid) -> Option<Looked> {
-    let words = ATTACHED.with(|attached| {
-        let mut attached = attached.borrow_mut();
-        if let std::collections::hash_map::Entry::Vacant(entry) = attached.entry(handle) {
-            entry.insert(SharedSet::attach(handle)?);
-        }
-        Some(std::ptr::from_ref(attached[&handle].words()))
-    })?;
+fn of_leader(id: u32, secret: u64, type_oid: pg_sys::Oid) -> Option<Looked> {
+    let words = parallel::words_of_leader(id)?;
     // SAFETY: mapped until the worker ends.
     let set = FlatSet::view(unsafe { &*words }, secret)?;
     let is_integer = matches!(type_oid, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID);

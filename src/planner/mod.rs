@@ -9,6 +9,7 @@ mod guard;
 mod lower;
 mod membership;
 mod nodes;
+mod parallel;
 mod related;
 mod replan;
 mod stamp;

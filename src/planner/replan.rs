@@ -51,7 +51,10 @@ unsafe fn prepared_statement(
     // SAFETY: as in `replan_prepared`.
     unsafe {
         let portal = pg_sys::ActivePortal;
-        if portal.is_null() || (*portal).prepStmtName.is_null() {
+        // A SELECT starts when it is bound. Anything else starts later, when the name may stand for another statement.
+        let starts_when_bound =
+            !portal.is_null() && (*portal).strategy == pg_sys::PortalStrategy::PORTAL_ONE_SELECT;
+        if !starts_when_bound || (*portal).prepStmtName.is_null() {
             return None;
         }
         let statements = PgList::<pg_sys::PlannedStmt>::from_pg((*portal).stmts);

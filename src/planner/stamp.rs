@@ -1,8 +1,10 @@
 //! For whom a plan was made, and the refusal to run it for anybody else.
 //!
-//! A specialised plan names in its list of relations, beside those that it reads:
-//! - the channels of everything that it follows from, so that the plan cache drops it when one of them changes;
-//! - its stamp: the number of the authority that it was made from.
+//! A specialised plan names
+//! - among the relations that it depends on, the channels of everything that it follows from, so that the plan cache drops
+//!   it when one of them changes;
+//! - among the other things that it depends on, its stamp: the number of the authority that it was made from, under a cache
+//!   identifier that no cache of PostgreSQL has, so that the plan cache carries it along and does nothing with it.
 //!
 //! The plan cache so never offers a plan that has become wrong. Should one be offered all the same, because who acts
 //! changed while it was being planned, or by a way that nobody thought of, [`guard`](super::guard) refuses it.
@@ -11,8 +13,9 @@ use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
+use super::nodes;
 use crate::catalog::cache::{self, Authority};
-use crate::catalog::channel::{self, Channel};
+use crate::catalog::channel::Channel;
 use crate::identity::{Identity, Source};
 
 /// Marks the plan in the making as made from `authority`.
@@ -21,13 +24,30 @@ use crate::identity::{Identity, Source};
 /// `glob` is that of the planner at work.
 pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, authority: &Authority) {
     let by_role = (identity.source != Source::ActingUser).then(|| Channel::Mapping.oid());
-    let stamp = channel::stamp_oid(authority.stamp);
-    let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid(), stamp]);
-    // SAFETY: a list of OIDs in the planner's memory.
+    let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid()]);
+    // SAFETY: lists in the planner's memory; the node is what its tag says.
     unsafe {
         for mark in marks {
             (*glob).relationOids = pg_sys::list_append_unique_oid((*glob).relationOids, mark);
         }
+        if !stamps((*glob).invalItems).contains(&authority.stamp) {
+            let item = nodes::alloc::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+            (*item).cacheId = STAMP;
+            (*item).hashValue = authority.stamp;
+            (*glob).invalItems = pg_sys::lappend((*glob).invalItems, item.cast());
+        }
+    }
+}
+
+/// The cache identifier of stamps.
+const STAMP: i32 = i32::from_be_bytes(*b"dprm");
+
+/// The stamps among the things that a plan depends on.
+unsafe fn stamps(items: *mut pg_sys::List) -> Vec<u32> {
+    // SAFETY: a list of PlanInvalItem nodes.
+    unsafe {
+        let items = PgList::<pg_sys::PlanInvalItem>::from_pg(items);
+        items.iter_ptr().filter(|item| (**item).cacheId == STAMP).map(|item| (*item).hashValue).collect()
     }
 }
 
@@ -46,18 +66,12 @@ pub enum Standing {
 /// # Safety
 /// `plan` is a finished plan.
 pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt, identity: impl FnOnce() -> Identity) -> Standing {
-    // SAFETY: a plan's list of OIDs.
-    let stamps: Vec<pg_sys::Oid> = unsafe {
-        let relations = PgList::<pg_sys::Oid>::from_pg((*plan).relationOids);
-        relations.iter_oid().filter(|oid| channel::is_stamp(*oid)).collect()
-    };
+    // SAFETY: as demanded of the caller.
+    let stamps = unsafe { stamps((*plan).invalItems) };
     if stamps.is_empty() {
         return Standing::Unmarked;
     }
     let authority = cache::valid_authority(&identity().user);
-    let is_own = |authority: &Rc<Authority>| {
-        let own = channel::stamp_oid(authority.stamp);
-        stamps.iter().all(|stamp| *stamp == own)
-    };
+    let is_own = |authority: &Rc<Authority>| stamps.iter().all(|stamp| *stamp == authority.stamp);
     authority.filter(is_own).map_or(Standing::Stale, Standing::Current)
 }

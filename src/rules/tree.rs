@@ -1,6 +1,6 @@
 //! Documents that form a tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A tree, or several, of document names.
 #[derive(Debug)]
@@ -21,6 +21,13 @@ pub enum TreeError {
         /// A node on the cycle.
         node: String,
     },
+    /// Two documents have this name.
+    Ambiguous {
+        /// The doctype whose documents should form a tree.
+        doctype: String,
+        /// The name.
+        node: String,
+    },
 }
 
 impl Tree {
@@ -28,9 +35,12 @@ impl Tree {
     pub fn from_parents(nodes: impl IntoIterator<Item = (String, Option<String>)>) -> Self {
         let mut tree = ParentTree::default();
         for (node, parent) in nodes {
-            if let Some(parent) = parent.filter(|parent| !parent.is_empty()) {
+            let parent = parent.filter(|parent| !parent.is_empty());
+            if let Some(parent) = &parent {
                 tree.children.entry(parent.clone()).or_default().push(node.clone());
-                tree.parents.insert(node, parent);
+            }
+            if tree.parents.insert(node.clone(), parent).is_some() {
+                tree.ambiguous.insert(node);
             }
         }
         Tree::Parents(tree)
@@ -50,7 +60,7 @@ impl Tree {
     /// The node that `node` is directly below, if there is one.
     pub fn parent(&self, node: &str) -> Option<&str> {
         match self {
-            Tree::Parents(tree) => tree.parents.get(node).map(String::as_str),
+            Tree::Parents(tree) => tree.parents.get(node)?.as_deref(),
             Tree::NestedSet(set) => set.parent(node),
         }
     }
@@ -76,26 +86,28 @@ impl Tree {
 #[derive(Debug, Default)]
 pub struct ParentTree {
     children: HashMap<String, Vec<String>>,
-    parents: HashMap<String, String>,
+    parents: HashMap<String, Option<String>>,
+    ambiguous: HashSet<String>,
 }
 
 impl ParentTree {
-    /// Every node has one parent, so a walk that does not end comes back to where it began; one that visits more nodes
-    /// than there are has met a name twice.
+    /// Every node has one parent, so a walk that does not end comes back to where it began. A node with two is an error, or
+    /// who may add documents could put a second one of a forbidden name below a permitted node.
     fn visit_subtree<'t>(
         &'t self,
         doctype: &str,
-        node: &'t str,
+        top: &'t str,
         mut visit: impl FnMut(&'t str),
     ) -> Result<(), TreeError> {
-        let mut pending = vec![node];
-        let mut visits = 0;
+        let mut pending = vec![top];
         while let Some(current) = pending.pop() {
+            if self.ambiguous.contains(current) {
+                return Err(TreeError::Ambiguous { doctype: doctype.to_owned(), node: current.to_owned() });
+            }
             visit(current);
-            visits += 1;
             for child in self.children.get(current).into_iter().flatten() {
-                if child == node || visits > self.parents.len() {
-                    return Err(TreeError::Cycle { doctype: doctype.to_owned(), node: node.to_owned() });
+                if child == top {
+                    return Err(TreeError::Cycle { doctype: doctype.to_owned(), node: top.to_owned() });
                 }
                 pending.push(child);
             }
@@ -166,6 +178,13 @@ mod tests {
         let cycle = |node: &str| TreeError::Cycle { doctype: "Node".to_owned(), node: node.to_owned() };
         assert_eq!(subtree(&tree, "a"), Err(cycle("a")));
         assert_eq!(subtree(&tree, "s"), Err(cycle("s")));
+    }
+
+    #[test]
+    fn a_name_of_two_nodes_is_an_error() {
+        let tree = tree(&[("root", ""), ("a", "root"), ("b", "root"), ("b", "a")]);
+        let ambiguous = TreeError::Ambiguous { doctype: "Node".to_owned(), node: "b".to_owned() };
+        assert_eq!(subtree(&tree, "a"), Err(ambiguous));
     }
 
     #[test]
