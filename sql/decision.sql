@@ -81,6 +81,38 @@ COMMENT ON FUNCTION docperm.explain_access(text, text, text, text) IS
     'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators. Errors as of docperm.has_permission()';
 
 
+CREATE FUNCTION docperm.who_can(doctype text, document text, ptype text DEFAULT 'read')
+    RETURNS TABLE (user_name text, via text)
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 10000 ROWS 10
+AS 'MODULE_PATHNAME', 'docperm_who_can_wrapper';
+
+COMMENT ON FUNCTION docperm.who_can(text, text, text) IS
+    'The users who have the right on the document, each with what gives it: a role, ownership, a share. For administrators. Errors: 42501 not an administrator, 42704 unknown doctype or right';
+
+
+CREATE FUNCTION docperm.link_options(
+    doctype                 text,
+    search                  text    DEFAULT NULL,
+    for_doctype             text    DEFAULT NULL,
+    max_rows                integer DEFAULT 20,
+    ignore_user_permissions boolean DEFAULT false
+) RETURNS TABLE (name text, title text)
+    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+AS 'MODULE_PATHNAME', 'docperm_link_options_wrapper';
+
+COMMENT ON FUNCTION docperm.link_options(text, text, text, integer, boolean) IS
+    'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read. for_doctype is the doctype in whose form is picked. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link';
+
+
+CREATE FUNCTION docperm._permitted_values(allow text, context text, user_name text)
+    RETURNS SETOF text
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1000 ROWS 10
+AS 'MODULE_PATHNAME', 'docperm_permitted_values_wrapper';
+
+COMMENT ON FUNCTION docperm._permitted_values(text, text, text) IS
+    'Internal: the documents of doctype allow to which the user is restricted in documents of doctype context, tree descendants included; nothing where no entry applies';
+
+
 CREATE FUNCTION docperm.version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1
 AS 'MODULE_PATHNAME', 'docperm_version_wrapper';
@@ -96,6 +128,9 @@ REVOKE ALL ON FUNCTION docperm.permits(record, text, text)             FROM PUBL
 REVOKE ALL ON FUNCTION docperm.has_permission(text, text, text, text)  FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.permitted_documents(text, text)         FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.explain_access(text, text, text, text)  FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 
 -- Policies run with the privileges of whoever queries.
@@ -105,4 +140,6 @@ GRANT EXECUTE ON FUNCTION docperm._is_of_this_transaction(xid)            TO PUB
 GRANT EXECUTE ON FUNCTION docperm.has_permission(text, text, text, text)  TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.permitted_documents(text, text)         TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.explain_access(text, text, text, text)  TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.who_can(text, text, text)               TO PUBLIC;
+GRANT EXECUTE ON FUNCTION docperm.link_options(text, text, text, integer, boolean) TO PUBLIC;
 GRANT EXECUTE ON FUNCTION docperm.version()                               TO PUBLIC;

@@ -7,26 +7,51 @@ CREATE TABLE docperm.doctypes (
     owner_column       name,
     docstatus_column   name,
     tree_parent_column name,
+    tree_left_column   name,
+    tree_right_column  name,
+    parent_doctype     text,
+    parent_column      name,
+    parenttype_column  name,
+    title_column       name,
     module             text,
     allow_import       boolean    NOT NULL DEFAULT false,
+    fill_defaults      boolean    NOT NULL DEFAULT false,
     deny_by_default    boolean    NOT NULL DEFAULT true,
     partitions         regclass[] NOT NULL DEFAULT '{}',
 
     CONSTRAINT doctypes_pkey              PRIMARY KEY (name),
     CONSTRAINT doctypes_relation_key      UNIQUE (relation),
     CONSTRAINT doctypes_name_check        CHECK (name <> '' AND name = btrim(name)),
-    CONSTRAINT doctypes_name_column_check CHECK (relation IS NULL OR name_column IS NOT NULL)
+    CONSTRAINT doctypes_name_column_check CHECK (relation IS NULL OR name_column IS NOT NULL OR parent_column IS NOT NULL),
+    CONSTRAINT doctypes_nested_set_check  CHECK ((tree_left_column IS NULL) = (tree_right_column IS NULL)),
+    CONSTRAINT doctypes_child_check       CHECK (CASE
+                                                     WHEN parent_column IS NULL
+                                                         THEN num_nonnulls(parent_doctype, parenttype_column) = 0
+                                                     ELSE num_nonnulls(parent_doctype, parenttype_column) > 0
+                                                      AND num_nonnulls(owner_column, docstatus_column, tree_parent_column,
+                                                                       tree_left_column) = 0
+                                                 END)
 );
 
+CREATE INDEX doctypes_parent_doctype_idx ON docperm.doctypes (parent_doctype) WHERE parent_doctype IS NOT NULL;
+
+COMMENT ON INDEX  docperm.doctypes_parent_doctype_idx IS 'Child tables of a doctype';
 COMMENT ON TABLE  docperm.doctypes                    IS 'Kinds of documents and the tables that hold them; docperm.protect() registers a table here';
 COMMENT ON COLUMN docperm.doctypes.name               IS 'Name of the doctype, e.g. Sales Order';
 COMMENT ON COLUMN docperm.doctypes.relation           IS 'The protected table; NULL while there is none, and again after it was dropped';
-COMMENT ON COLUMN docperm.doctypes.name_column        IS 'Column that identifies a document; its text form is the document''s name';
+COMMENT ON COLUMN docperm.doctypes.name_column        IS 'Column that identifies a document; its text form is the document''s name. NULL only for a child table without such a column';
 COMMENT ON COLUMN docperm.doctypes.owner_column       IS 'Column that holds the user who owns the document, for rules with if_owner';
 COMMENT ON COLUMN docperm.doctypes.docstatus_column   IS 'Column that holds 0 (draft), 1 (submitted) or 2 (cancelled); makes the doctype submittable';
 COMMENT ON COLUMN docperm.doctypes.tree_parent_column IS 'Column that holds the name of the parent document; makes the doctype a tree';
+COMMENT ON COLUMN docperm.doctypes.tree_left_column   IS 'Where the tree is a nested set as well: column that holds the left bound of a document (lft)';
+COMMENT ON COLUMN docperm.doctypes.tree_right_column  IS 'The right bound (rgt): what lies below a document has its bounds between its own';
+COMMENT ON COLUMN docperm.doctypes.parent_doctype     IS 'Child table: doctype of the documents that its rows belong to, if it is the same for all';
+COMMENT ON COLUMN docperm.doctypes.parent_column      IS 'Column that holds the name of the parent document; makes the doctype a child table, whose rows follow their parent';
+COMMENT ON COLUMN docperm.doctypes.parenttype_column  IS 'Child table: column that holds the doctype of the parent document';
+COMMENT ON COLUMN docperm.doctypes.title_column       IS 'Column that a link picker shows beside the name';
 COMMENT ON COLUMN docperm.doctypes.module             IS 'Module that the doctype belongs to';
 COMMENT ON COLUMN docperm.doctypes.allow_import       IS 'The right import can be had on this doctype';
+COMMENT ON COLUMN docperm.doctypes.fill_defaults      IS 'Links that an INSERT leaves out get their default_value()';
 COMMENT ON COLUMN docperm.doctypes.deny_by_default    IS
     'With strict_user_permissions = deny_by_default: a user without an entry for this doctype sees no row that links to it. False exempts it as a link target';
 -- Row-level security of a table does not reach who reads one of its partitions directly,
@@ -84,17 +109,27 @@ $$;
 COMMENT ON FUNCTION docperm._require_doctype(text) IS 'Internal: an error (42704) unless the doctype exists; in a restore, a stand-in';
 
 
+CREATE FUNCTION docperm._existing_column(relation regclass, column_name name) RETURNS name
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT a.attname
+      FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = _existing_column.relation
+       AND a.attname  = _existing_column.column_name
+       AND a.attnum   > 0
+       AND NOT a.attisdropped;
+END;
+
+COMMENT ON FUNCTION docperm._existing_column(regclass, name) IS 'Internal: the column if the table has it, otherwise NULL';
+
+
 CREATE FUNCTION docperm._require_column(relation regclass, column_name name) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT
-                     FROM pg_catalog.pg_attribute AS a
-                    WHERE a.attrelid = relation
-                      AND a.attname  = column_name
-                      AND a.attnum   > 0
-                      AND NOT a.attisdropped) THEN
+    IF docperm._existing_column(relation, column_name) IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '42704',
             MESSAGE = format('table %s has no column "%s"', relation, column_name),
@@ -121,8 +156,15 @@ BEGIN
                    owner_column       = NEW.owner_column,
                    docstatus_column   = NEW.docstatus_column,
                    tree_parent_column = NEW.tree_parent_column,
+                   tree_left_column   = NEW.tree_left_column,
+                   tree_right_column  = NEW.tree_right_column,
+                   parent_doctype     = NEW.parent_doctype,
+                   parent_column      = NEW.parent_column,
+                   parenttype_column  = NEW.parenttype_column,
+                   title_column       = NEW.title_column,
                    module             = NEW.module,
                    allow_import       = NEW.allow_import,
+                   fill_defaults      = NEW.fill_defaults,
                    deny_by_default    = NEW.deny_by_default,
                    partitions         = NEW.partitions
              WHERE d.name = NEW.name
@@ -132,6 +174,11 @@ BEGIN
             END IF;
         END IF;
         RETURN NEW;
+    END IF;
+
+    IF NEW.parent_column IS NOT NULL
+       AND (TG_OP = 'INSERT' OR (NEW.parent_column, NEW.parent_doctype) IS DISTINCT FROM (OLD.parent_column, OLD.parent_doctype)) THEN
+        PERFORM docperm._require_parentage(NEW.name, NEW.parent_doctype);
     END IF;
 
     IF NEW.relation IS NULL THEN
@@ -151,7 +198,8 @@ BEGIN
     END IF;
 
     FOREACH column_name IN ARRAY array_remove(ARRAY[NEW.name_column, NEW.owner_column, NEW.docstatus_column,
-                                                    NEW.tree_parent_column], NULL) LOOP
+                                                    NEW.tree_parent_column, NEW.tree_left_column, NEW.tree_right_column,
+                                                    NEW.parent_column, NEW.parenttype_column, NEW.title_column], NULL) LOOP
         PERFORM docperm._require_column(NEW.relation, column_name);
     END LOOP;
     RETURN NEW;
@@ -164,6 +212,86 @@ CREATE TRIGGER check_columns
     BEFORE INSERT OR UPDATE ON docperm.doctypes
     FOR EACH ROW EXECUTE FUNCTION docperm._check_doctype();
 
+
+-- Child tables ------------------------------------------------------------------------
+
+-- Triggers and no foreign key: pg_dump complains, in every dump, of a table that refers to itself.
+CREATE FUNCTION docperm._require_parentage(doctype text, parent_doctype text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parent docperm.doctypes%ROWTYPE;
+    child  text;
+BEGIN
+    SELECT d.name INTO child FROM docperm.doctypes AS d WHERE d.parent_doctype = _require_parentage.doctype LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('doctype "%s" is the parent of child table "%s" and cannot be one itself', doctype, child),
+            HINT    = 'Let both name the same parent document, or only one of them be a child table.';
+    END IF;
+    IF parent_doctype IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT d.* INTO parent FROM docperm.doctypes AS d WHERE d.name = _require_parentage.parent_doctype;
+    IF NOT FOUND AND parent_doctype <> doctype THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42704',
+            MESSAGE = format('unknown parent doctype "%s" of doctype "%s"', parent_doctype, doctype),
+            HINT    = 'Protect the table of the parent documents first.';
+    END IF;
+    IF parent_doctype = doctype OR parent.parent_column IS NOT NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('doctype "%s" cannot be the parent of "%s": it is a child table itself', parent_doctype, doctype),
+            HINT    = 'Name the doctype of the documents that the rows belong to in the end.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_parentage(text, text) IS
+    'Internal: an error unless the doctype can be a child table of the parent doctype (42704, 22023), or of any';
+
+
+CREATE FUNCTION docperm._follow_parent_doctype() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    child text;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        UPDATE docperm.doctypes AS d SET parent_doctype = NEW.name WHERE d.parent_doctype = OLD.name;
+        RETURN NULL;
+    END IF;
+
+    SELECT d.name INTO child FROM docperm.doctypes AS d WHERE d.parent_doctype = OLD.name LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('doctype "%s" cannot go: its child table "%s" is protected', OLD.name, child),
+            HINT    = 'Call docperm.unprotect() for the child table first.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._follow_parent_doctype() IS
+    'Internal: trigger that lets child tables follow a parent doctype that is renamed, and keeps it while there are any';
+
+CREATE TRIGGER follow_renamed_parent
+    AFTER UPDATE OF name ON docperm.doctypes
+    FOR EACH ROW WHEN (OLD.name <> NEW.name)
+    EXECUTE FUNCTION docperm._follow_parent_doctype();
+
+CREATE TRIGGER keep_parent
+    AFTER DELETE ON docperm.doctypes
+    FOR EACH ROW EXECUTE FUNCTION docperm._follow_parent_doctype();
+
+
+-- Fields -----------------------------------------------------------------------------
 
 CREATE FUNCTION docperm._check_doctype_field() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER

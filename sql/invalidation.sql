@@ -17,6 +17,16 @@ AS 'MODULE_PATHNAME', 'docperm_user_changed';
 COMMENT ON FUNCTION docperm._user_changed() IS
     'Internal: trigger on tables that concern single users; its argument names the column that holds the user, whose plans are made anew';
 
+CREATE FUNCTION docperm._share_changed() RETURNS trigger
+    LANGUAGE c
+AS 'MODULE_PATHNAME', 'docperm_share_changed';
+
+COMMENT ON FUNCTION docperm._share_changed() IS
+    'Internal: trigger on shares; plans of those with whom is shared are made anew';
+
+REVOKE ALL ON FUNCTION docperm._share_changed() FROM PUBLIC;
+
+
 CREATE FUNCTION docperm._tree_changed() RETURNS trigger
     LANGUAGE c
 AS 'MODULE_PATHNAME', 'docperm_tree_changed';
@@ -41,6 +51,7 @@ BEGIN
                        ('doctype_fields',   '_site_changed()'),
                        ('role_permissions', '_site_changed()'),
                        ('settings',         '_site_changed()'),
+                       ('shares',           '_share_changed()'),
                        ('users',            '_user_changed(''name'')'),
                        ('user_roles',       '_user_changed(''user_name'')'),
                        ('user_permissions', '_user_changed(''user_name'')')

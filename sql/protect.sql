@@ -182,19 +182,64 @@ COMMENT ON FUNCTION docperm._require_coverable(regclass, text) IS
 
 -- The key --------------------------------------------------------------------------------
 
+-- A document's name has to pick out one row, and a unique index is PostgreSQL's word for
+-- it. A unique index of a partitioned table has to contain the partition key, so there
+-- PostgreSQL can vouch for no more than that a name is unique within its partition; that
+-- it is unique in the whole table is up to who gives the names.
+CREATE FUNCTION docperm._partition_key_columns(relation regclass) RETURNS name[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    -- An index covers the keys of partitions that are partitioned themselves as well.
+    SELECT coalesce(array_agg(DISTINCT a.attname), '{}')
+      FROM pg_catalog.pg_partitioned_table AS p
+      JOIN pg_catalog.pg_attribute         AS a ON a.attrelid = p.partrelid
+                                               AND a.attnum   = ANY (p.partattrs::smallint[])
+     WHERE p.partrelid = _partition_key_columns.relation
+        OR p.partrelid IN (SELECT docperm._descendants(_partition_key_columns.relation));
+END;
+
+COMMENT ON FUNCTION docperm._partition_key_columns(regclass) IS
+    'Internal: columns by which a table and its partitions are partitioned; none for a plain table';
+
+
+CREATE FUNCTION docperm._unique_keys(relation regclass) RETURNS TABLE (columns name[], is_primary boolean)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT (SELECT array_agg(a.attname ORDER BY k.place)
+              FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (number, place)
+              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number
+             WHERE k.place <= i.indnkeyatts),
+           i.indisprimary
+      FROM pg_catalog.pg_index AS i
+     WHERE i.indrelid = _unique_keys.relation
+       AND i.indisunique
+       AND i.indisvalid
+       AND i.indpred  IS NULL
+       AND i.indexprs IS NULL;
+END;
+
+COMMENT ON FUNCTION docperm._unique_keys(regclass) IS 'Internal: the sets of columns of which no two rows have the same values';
+
+
 CREATE FUNCTION docperm._primary_key_column(relation regclass) RETURNS name
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    SELECT a.attname
-      FROM pg_catalog.pg_index     AS i
-      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-     WHERE i.indrelid = _primary_key_column.relation
-       AND i.indisprimary
-       AND i.indnkeyatts = 1;
+    SELECT CASE
+               WHEN cardinality(k.columns) = 1   THEN k.columns[1]
+               WHEN cardinality(rest.columns) = 1 THEN rest.columns[1]
+           END
+      FROM docperm._unique_keys(relation) AS k
+     CROSS JOIN LATERAL (SELECT ARRAY(SELECT c.name
+                                        FROM unnest(k.columns) AS c (name)
+                                       WHERE c.name <> ALL (docperm._partition_key_columns(relation)))) AS rest (columns)
+     WHERE k.is_primary;
 END;
 
-COMMENT ON FUNCTION docperm._primary_key_column(regclass) IS 'Internal: the column of a primary key of one column, otherwise NULL';
+COMMENT ON FUNCTION docperm._primary_key_column(regclass) IS
+    'Internal: the column of a primary key of one column, or the only one that is not partitioned by; otherwise NULL';
 
 
 CREATE FUNCTION docperm._require_key(relation regclass, column_name name) RETURNS void
@@ -202,37 +247,26 @@ CREATE FUNCTION docperm._require_key(relation regclass, column_name name) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    wrong       text;
-    partitioned boolean;
+    wrong text;
 BEGIN
-    SELECT c.relkind = 'p' INTO partitioned FROM pg_catalog.pg_class AS c WHERE c.oid = relation;
-
     IF column_name IS NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
             MESSAGE = format('table %s has no primary key of one column', relation),
             HINT    = 'Name a column in name_column that is NOT NULL and has a unique index to itself. '
-                      'Tables without one, such as the lines of an order, cannot be protected by this version.';
+                      'The lines of an order need none if they are protected as a child table, with parent_column.';
     END IF;
     PERFORM docperm._require_column(relation, column_name);
 
-    -- A document's name has to pick out one row. A partitioned table can have no unique
-    -- index without its partition key; there it is enough that the column is in one.
     SELECT CASE
                WHEN NOT a.attnotnull
                    THEN 'it may be NULL'
                WHEN t.typtype IN ('c', 'r', 'm') OR t.typcategory = 'A' OR t.oid IN ('json'::regtype, 'jsonb'::regtype, 'xml'::regtype)
                    THEN format('its type %s has no plain text form', format_type(a.atttypid, a.atttypmod))
                WHEN NOT EXISTS (SELECT
-                                  FROM pg_catalog.pg_index AS i
-                                 WHERE i.indrelid = a.attrelid
-                                   AND i.indisunique
-                                   AND i.indisvalid
-                                   AND i.indpred IS NULL
-                                   AND CASE
-                                           WHEN partitioned THEN a.attnum = ANY (i.indkey::smallint[])
-                                           ELSE i.indnkeyatts = 1 AND i.indkey[0] = a.attnum
-                                       END)
+                                  FROM docperm._unique_keys(relation) AS k
+                                 WHERE a.attname = ANY (k.columns)
+                                   AND k.columns <@ (a.attname || docperm._partition_key_columns(relation)))
                    THEN 'no unique index makes it the only one'
            END
       INTO wrong
@@ -244,7 +278,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
             MESSAGE = format('column "%s" of table %s cannot name its documents: %s', column_name, relation, wrong),
-            HINT    = 'Name a column in name_column that is NOT NULL and has a unique index to itself.';
+            HINT    = 'Name a column in name_column that is NOT NULL and has a unique index to itself, '
+                      'or, in a partitioned table, together with the columns that it is partitioned by.';
     END IF;
 END
 $$;
@@ -285,9 +320,94 @@ COMMENT ON FUNCTION docperm._require_column_kind(regclass, name, text, text) IS
     'Internal: an error unless the column exists and its type is of one of the categories (letters as in pg_type.typcategory)';
 
 
+-- Child tables and nested sets -------------------------------------------------------------
+
+CREATE FUNCTION docperm._require_child(relation regclass, doctype text, parent_column name, parent_doctype text, parenttype_column name)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    parent_category text;
+BEGIN
+    IF parent_column IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('parent_column of doctype "%s" is missing', doctype),
+            HINT    = 'Name the column that holds the name of the parent document.';
+    END IF;
+    IF num_nonnulls(parent_doctype, parenttype_column) = 0 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('of which doctype the parents of doctype "%s" are is missing', doctype),
+            HINT    = 'Give parent_doctype, or the column that holds it in parenttype_column.';
+    END IF;
+    IF parent_column = parenttype_column THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('column "%s" of table %s cannot hold both the parent''s name and its doctype', parent_column, relation),
+            HINT    = 'Name two columns.';
+    END IF;
+    PERFORM docperm._require_parentage(doctype, parent_doctype);
+
+    SELECT t.typcategory INTO parent_category
+      FROM docperm.doctypes        AS d
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.relation
+                                       AND a.attname  = d.name_column
+                                       AND a.attnum   > 0
+                                       AND NOT a.attisdropped
+      JOIN pg_catalog.pg_type      AS t ON t.oid = docperm._base_type(a.atttypid)
+     WHERE d.name = _require_child.parent_doctype;
+    PERFORM docperm._require_column_kind(relation, parent_column, coalesce(parent_category, 'SNUDE'), 'the name of a parent document');
+    PERFORM docperm._require_column_kind(relation, parenttype_column, 'S', 'the name of a doctype');
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_child(regclass, text, name, text, name) IS
+    'Internal: an error unless the columns can make the table a child table';
+
+
+CREATE FUNCTION docperm._require_nested_set(relation regclass, left_column name, right_column name) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong name;
+BEGIN
+    IF num_nonnulls(left_column, right_column) = 0 THEN
+        RETURN;
+    END IF;
+    IF num_nonnulls(left_column, right_column) = 1 OR left_column = right_column THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('a nested set needs two columns of table %s', relation),
+            HINT    = 'Give both tree_left_column and tree_right_column, or neither.';
+    END IF;
+    PERFORM docperm._require_column(relation, left_column);
+    PERFORM docperm._require_column(relation, right_column);
+
+    SELECT a.attname INTO wrong
+      FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = relation
+       AND a.attname IN (left_column, right_column)
+       AND docperm._base_type(a.atttypid) NOT IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('column "%s" of table %s cannot hold a bound of a nested set: it is no integer', wrong, relation),
+            HINT    = 'Name columns of type integer.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_nested_set(regclass, name, name) IS
+    'Internal: an error unless the columns can be the bounds of a nested set';
+
+
 -- Dressing one table ---------------------------------------------------------------------
 
-CREATE FUNCTION docperm._dress(relation regclass, doctype text, force boolean, tree boolean) RETURNS void
+CREATE FUNCTION docperm._dress(relation regclass, doctype text, force boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path         = pg_catalog, pg_temp
     SET client_min_messages = 'warning'
@@ -296,6 +416,7 @@ DECLARE
     table_name   name;
     is_partition boolean;
     policy       record;
+    kind         docperm.doctypes%ROWTYPE;
 BEGIN
     SELECT c.relname, c.relispartition INTO table_name, is_partition FROM pg_catalog.pg_class AS c WHERE c.oid = relation;
 
@@ -315,47 +436,67 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
     EXECUTE format('ALTER TABLE %s %s ROW LEVEL SECURITY', relation, CASE WHEN force THEN 'FORCE' ELSE 'NO FORCE' END);
 
-    PERFORM docperm._undress_tree(relation);
-    IF tree THEN
-        -- Permitted trees are remembered; these tell every session that one has changed.
-        -- ALWAYS: also when a replica or a restore writes the rows.
-        EXECUTE format('CREATE TRIGGER docperm_tree_changed AFTER INSERT OR UPDATE OR DELETE ON %s '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION docperm._tree_changed(%L)', relation, doctype);
-        EXECUTE format('CREATE TRIGGER docperm_tree_truncated AFTER TRUNCATE ON %s '
-                       'FOR EACH STATEMENT EXECUTE FUNCTION docperm._tree_changed(%L)', relation, doctype);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_tree_changed',   relation);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_tree_truncated', relation);
-
-        -- A logical replication worker fires row triggers only. Partitions inherit this one.
-        IF NOT is_partition THEN
-            EXECUTE format('CREATE TRIGGER docperm_tree_replicated AFTER INSERT OR UPDATE OR DELETE ON %s '
-                           'FOR EACH ROW EXECUTE FUNCTION docperm._tree_changed(%L)', relation, doctype);
-            EXECUTE format('ALTER TABLE %s ENABLE REPLICA TRIGGER docperm_tree_replicated', relation);
-        END IF;
+    PERFORM docperm._undress_triggers(relation);
+    SELECT d.* INTO kind FROM docperm.doctypes AS d WHERE d.name = _dress.doctype;
+    IF coalesce(kind.tree_parent_column, kind.tree_left_column) IS NOT NULL THEN
+        PERFORM docperm._dress_tree(relation, doctype);
+    END IF;
+    -- Rows of a child table cannot be shared.
+    IF kind.parent_column IS NULL THEN
+        PERFORM docperm._dress_shares(relation, doctype, kind.name_column);
+    END IF;
+    -- Partitions inherit this one.
+    IF kind.fill_defaults AND NOT is_partition THEN
+        EXECUTE format('CREATE TRIGGER docperm_fill_defaults BEFORE INSERT ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION docperm._fill_defaults(%L)', relation, doctype);
     END IF;
 END
 $$;
 
-COMMENT ON FUNCTION docperm._dress(regclass, text, boolean, boolean) IS
-    'Internal: gives one table its policies, row-level security and, in a tree, its triggers; replaces those it has';
+COMMENT ON FUNCTION docperm._dress(regclass, text, boolean) IS
+    'Internal: gives one table the policies, row-level security and triggers that its doctype calls for; replaces those it has';
 
 
-CREATE FUNCTION docperm._undress_tree(relation regclass) RETURNS void
+CREATE FUNCTION docperm._dress_tree(relation regclass, doctype text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Permitted trees are remembered; these tell every session that one has changed. A row
+    -- trigger, because a logical replication worker fires no others, and because a
+    -- statement that changes no node must disturb nobody. ALWAYS: also when a replica
+    -- writes the rows. Partitions inherit it.
+    IF NOT (SELECT c.relispartition FROM pg_catalog.pg_class AS c WHERE c.oid = relation) THEN
+        EXECUTE format('CREATE TRIGGER docperm_tree_changed AFTER INSERT OR UPDATE OR DELETE ON %s '
+                       'FOR EACH ROW EXECUTE FUNCTION docperm._tree_changed(%L)', relation, doctype);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_tree_changed', relation);
+    END IF;
+    EXECUTE format('CREATE TRIGGER docperm_tree_truncated AFTER TRUNCATE ON %s '
+                   'FOR EACH STATEMENT EXECUTE FUNCTION docperm._tree_changed(%L)', relation, doctype);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_tree_truncated', relation);
+END
+$$;
+
+COMMENT ON FUNCTION docperm._dress_tree(regclass, text) IS 'Internal: gives one table the triggers of a tree';
+
+
+CREATE FUNCTION docperm._undress_triggers(relation regclass) RETURNS void
     LANGUAGE plpgsql
     SET search_path         = pg_catalog, pg_temp
     SET client_min_messages = 'warning'
 AS $$
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_changed   ON %s', relation);
     EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_truncated ON %s', relation);
     -- A partition has the one of its root.
     IF NOT (SELECT c.relispartition FROM pg_catalog.pg_class AS c WHERE c.oid = relation) THEN
-        EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_replicated ON %s', relation);
+        EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_changed  ON %s', relation);
+        EXECUTE format('DROP TRIGGER IF EXISTS docperm_fill_defaults ON %s', relation);
     END IF;
+    PERFORM docperm._undress_shares(relation);
 END
 $$;
 
-COMMENT ON FUNCTION docperm._undress_tree(regclass) IS 'Internal: takes the triggers of a tree off a table';
+COMMENT ON FUNCTION docperm._undress_triggers(regclass) IS 'Internal: takes docperm''s triggers off a table';
 
 
 CREATE FUNCTION docperm._undress(relation regclass) RETURNS void
@@ -366,7 +507,7 @@ AS $$
 DECLARE
     command text;
 BEGIN
-    PERFORM docperm._undress_tree(relation);
+    PERFORM docperm._undress_triggers(relation);
     FOREACH command IN ARRAY ARRAY['select', 'insert', 'update', 'delete'] LOOP
         EXECUTE format('DROP POLICY IF EXISTS docperm_%s ON %s', command, relation);
     END LOOP;
@@ -383,7 +524,7 @@ COMMENT ON FUNCTION docperm._undress(regclass) IS 'Internal: takes policies, tri
 
 
 -- Dresses what is below a protected table and has nothing on yet.
-CREATE FUNCTION docperm._cover_partitions(doctype text, root regclass, force boolean, tree boolean) RETURNS void
+CREATE FUNCTION docperm._cover_partitions(doctype text, root regclass, force boolean) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -415,19 +556,25 @@ BEGIN
        AND d.partitions <> covered || bare;
 
     FOREACH part IN ARRAY bare LOOP
-        PERFORM docperm._dress(part, doctype, force, tree);
+        PERFORM docperm._dress(part, doctype, force);
     END LOOP;
+
+    -- With a table that is detached, its documents go.
+    IF NOT known <@ covered THEN
+        PERFORM docperm._drop_stale_shares(doctype);
+    END IF;
 END
 $$;
 
-COMMENT ON FUNCTION docperm._cover_partitions(text, regclass, boolean, boolean) IS
+COMMENT ON FUNCTION docperm._cover_partitions(text, regclass, boolean) IS
     'Internal: gives policies to partitions of a protected table that have none yet, and forgets those that are gone';
 
 
 -- Links ----------------------------------------------------------------------------------
 
 -- Foreign keys between protected tables, to and from this doctype. Of a key of several
--- columns it is the one that holds the target's name.
+-- columns it is the one that holds the target's name. That of a child table to its parent
+-- is none: it says where the row belongs.
 CREATE FUNCTION docperm._discover_links(doctype text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -457,6 +604,7 @@ BEGIN
                                              AND there.attname  = target.name_column
      WHERE c.contype = 'f'
        AND c.conparentid = 0                -- not the copies that partitions inherit
+       AND here.attname IS DISTINCT FROM source.parent_column
        AND _discover_links.doctype IN (source.name, target.name)
      ORDER BY source.name, here.attname, c.conname
         ON CONFLICT ON CONSTRAINT doctype_fields_pkey DO UPDATE
@@ -478,9 +626,16 @@ CREATE FUNCTION docperm.protect(
     owner_column       name    = NULL,
     docstatus_column   name    = NULL,
     tree_parent_column name    = NULL,
+    parent_doctype     text    = NULL,
+    parent_column      name    = NULL,
+    parenttype_column  name    = NULL,
     module             text    = NULL,
     allow_import       boolean = false,
-    force              boolean = true
+    force              boolean = true,
+    title_column       name    = NULL,
+    tree_left_column   name    = NULL,
+    tree_right_column  name    = NULL,
+    fill_defaults      boolean = NULL
 ) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -528,7 +683,68 @@ BEGIN
             HINT    = 'A doctype has one table. Choose another name, or unprotect that table first.';
     END IF;
 
-    -- What is not given stays as it is.
+    -- What the doctype's last table had and this one has not, it cannot mean.
+    IF stored.relation IS DISTINCT FROM relation THEN
+        stored.name_column        := docperm._existing_column(relation, stored.name_column);
+        stored.owner_column       := docperm._existing_column(relation, stored.owner_column);
+        stored.docstatus_column   := docperm._existing_column(relation, stored.docstatus_column);
+        stored.tree_parent_column := docperm._existing_column(relation, stored.tree_parent_column);
+        stored.title_column       := docperm._existing_column(relation, stored.title_column);
+        stored.parent_column      := docperm._existing_column(relation, stored.parent_column);
+        stored.parenttype_column  := docperm._existing_column(relation, stored.parenttype_column);
+        stored.tree_left_column   := docperm._existing_column(relation, stored.tree_left_column);
+        stored.tree_right_column  := docperm._existing_column(relation, stored.tree_right_column);
+        -- Half of what makes a nested set, or a child table, makes none.
+        IF num_nonnulls(stored.tree_left_column, stored.tree_right_column) = 1 THEN
+            stored.tree_left_column  := NULL;
+            stored.tree_right_column := NULL;
+        END IF;
+        IF stored.parent_column IS NULL OR num_nonnulls(stored.parent_doctype, stored.parenttype_column) = 0 THEN
+            stored.parent_column     := NULL;
+            stored.parent_doctype    := NULL;
+            stored.parenttype_column := NULL;
+        END IF;
+        -- Columns lft and rgt of integers are what Frappe calls them.
+        IF stored.tree_left_column IS NULL
+           AND 2 = (SELECT count(*)
+                      FROM pg_catalog.pg_attribute AS a
+                     WHERE a.attrelid = protect.relation
+                       AND a.attname IN ('lft', 'rgt')
+                       AND a.attnum   > 0
+                       AND NOT a.attisdropped
+                       AND docperm._base_type(a.atttypid) IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)) THEN
+            stored.tree_left_column  := 'lft';
+            stored.tree_right_column := 'rgt';
+        END IF;
+        DELETE FROM docperm.doctype_fields AS f
+         WHERE f.doctype = protect.doctype
+           AND docperm._existing_column(protect.relation, f.column_name) IS NULL;
+    END IF;
+
+    -- What is not given stays as it is; '' takes a title, a nested set, a parent away.
+    parent_doctype     := nullif(coalesce(parent_doctype,    stored.parent_doctype),    '');
+    parent_column      := nullif(coalesce(parent_column,     stored.parent_column),     '');
+    parenttype_column  := nullif(coalesce(parenttype_column, stored.parenttype_column), '');
+    IF parent_column IS NOT NULL OR num_nonnulls(parent_doctype, parenttype_column) > 0 THEN
+        -- A child table has its parent's owner, docstatus and place in a tree.
+        IF num_nonnulls(owner_column, docstatus_column, tree_parent_column,
+                        nullif(tree_left_column, ''), nullif(tree_right_column, '')) > 0 THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '22023',
+                MESSAGE = format('doctype "%s" is a child table and has no owner, docstatus or tree of its own', doctype),
+                HINT    = 'Leave out owner_column, docstatus_column and tree columns; they belong to the parent document.';
+        END IF;
+        stored.owner_column       := NULL;
+        stored.docstatus_column   := NULL;
+        stored.tree_parent_column := NULL;
+        stored.tree_left_column   := NULL;
+        stored.tree_right_column  := NULL;
+        PERFORM docperm._require_child(relation, doctype, parent_column, parent_doctype, parenttype_column);
+    END IF;
+    title_column       := nullif(coalesce(title_column,      stored.title_column),      '');
+    tree_left_column   := nullif(coalesce(tree_left_column,  stored.tree_left_column),  '');
+    tree_right_column  := nullif(coalesce(tree_right_column, stored.tree_right_column), '');
+    fill_defaults      := coalesce(fill_defaults, stored.fill_defaults, false);
     name_column        := coalesce(name_column,        stored.name_column, docperm._primary_key_column(relation));
     owner_column       := coalesce(owner_column,       stored.owner_column);
     docstatus_column   := coalesce(docstatus_column,   stored.docstatus_column);
@@ -542,7 +758,10 @@ BEGIN
     newly_tree  := tree_parent_column IS NOT NULL
                AND (stored.relation IS NULL OR stored.tree_parent_column IS DISTINCT FROM tree_parent_column);
 
-    PERFORM docperm._require_key(relation, name_column);
+    -- Rows of a child table are told apart by their parent, and need no name.
+    IF name_column IS NOT NULL OR parent_column IS NULL THEN
+        PERFORM docperm._require_key(relation, name_column);
+    END IF;
     SELECT t.typcategory INTO key_category
       FROM pg_catalog.pg_attribute AS a
       JOIN pg_catalog.pg_type      AS t ON t.oid = docperm._base_type(a.atttypid)
@@ -558,29 +777,59 @@ BEGIN
             HINT    = 'Name the column that refers to the parent in tree_parent_column.';
     END IF;
 
+    PERFORM docperm._require_nested_set(relation, tree_left_column, tree_right_column);
+    IF title_column IS NOT NULL THEN
+        PERFORM docperm._require_column(relation, title_column);
+    END IF;
+
+    -- Shares name documents by the column that named them so far. If that is gone, it has
+    -- been renamed, and they still do.
+    IF stored.relation = relation
+       AND stored.name_column <> name_column
+       AND docperm._existing_column(relation, stored.name_column) IS NOT NULL
+       AND EXISTS (SELECT FROM docperm.shares AS s WHERE s.doctype = protect.doctype) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('documents of doctype "%s" are shared under the name in column "%s"', doctype, stored.name_column),
+            HINT    = 'Delete the rows of docperm.shares for this doctype first.';
+    END IF;
+
     PERFORM docperm._require_coverable(relation, doctype);
 
     -- The table is bound last: until then the event trigger below does not know it.
-    INSERT INTO docperm.doctypes AS d (name, name_column, owner_column, docstatus_column, tree_parent_column, module, allow_import)
+    INSERT INTO docperm.doctypes AS d (name, name_column, owner_column, docstatus_column, tree_parent_column, tree_left_column,
+                                       tree_right_column, parent_doctype, parent_column, parenttype_column, title_column,
+                                       module, allow_import, fill_defaults)
     VALUES (protect.doctype, protect.name_column, protect.owner_column, protect.docstatus_column,
-            protect.tree_parent_column, protect.module, protect.allow_import)
+            protect.tree_parent_column, protect.tree_left_column, protect.tree_right_column, protect.parent_doctype,
+            protect.parent_column, protect.parenttype_column, protect.title_column, protect.module, protect.allow_import,
+            protect.fill_defaults)
         ON CONFLICT ON CONSTRAINT doctypes_pkey DO UPDATE
        SET name_column        = excluded.name_column,
            owner_column       = excluded.owner_column,
            docstatus_column   = excluded.docstatus_column,
            tree_parent_column = excluded.tree_parent_column,
+           tree_left_column   = excluded.tree_left_column,
+           tree_right_column  = excluded.tree_right_column,
+           parent_doctype     = excluded.parent_doctype,
+           parent_column      = excluded.parent_column,
+           parenttype_column  = excluded.parenttype_column,
+           title_column       = excluded.title_column,
            module             = excluded.module,
-           allow_import       = excluded.allow_import
-     WHERE (d.name_column, d.owner_column, d.docstatus_column, d.tree_parent_column, d.module, d.allow_import)
+           allow_import       = excluded.allow_import,
+           fill_defaults      = excluded.fill_defaults
+     WHERE (d.name_column, d.owner_column, d.docstatus_column, d.tree_parent_column, d.tree_left_column, d.tree_right_column,
+            d.parent_doctype, d.parent_column, d.parenttype_column, d.title_column, d.module, d.allow_import, d.fill_defaults)
            IS DISTINCT FROM
            (excluded.name_column, excluded.owner_column, excluded.docstatus_column, excluded.tree_parent_column,
-            excluded.module, excluded.allow_import);
+            excluded.tree_left_column, excluded.tree_right_column, excluded.parent_doctype, excluded.parent_column,
+            excluded.parenttype_column, excluded.title_column, excluded.module, excluded.allow_import, excluded.fill_defaults);
 
-    PERFORM docperm._cover_partitions(doctype, relation, force, tree_parent_column IS NOT NULL);
-    PERFORM docperm._dress(relation, doctype, force, tree_parent_column IS NOT NULL);
+    PERFORM docperm._cover_partitions(doctype, relation, force);
+    PERFORM docperm._dress(relation, doctype, force);
     FOREACH part IN ARRAY (SELECT d.partitions FROM docperm.doctypes AS d WHERE d.name = protect.doctype) LOOP
         PERFORM docperm._require_coverable(part, doctype);
-        PERFORM docperm._dress(part, doctype, force, tree_parent_column IS NOT NULL);
+        PERFORM docperm._dress(part, doctype, force);
     END LOOP;
 
     UPDATE docperm.doctypes AS d
@@ -595,6 +844,10 @@ BEGIN
          WHERE f.link_to = protect.doctype
            AND f.discovered;
     END IF;
+    DELETE FROM docperm.doctype_fields AS f
+     WHERE f.doctype     = protect.doctype
+       AND f.column_name = protect.parent_column
+       AND f.discovered;
     PERFORM docperm._discover_links(doctype);
 
     IF tree_parent_column IS NOT NULL THEN
@@ -606,19 +859,31 @@ BEGIN
          WHERE f.discovered;
     END IF;
 
+    IF parent_column IS NOT NULL THEN
+        DELETE FROM docperm.shares AS s WHERE s.doctype = protect.doctype;
+    ELSIF stored.relation IS DISTINCT FROM relation THEN
+        PERFORM docperm._drop_stale_shares(doctype);
+    END IF;
+
     IF newly_bound THEN
         UPDATE docperm.user_permissions AS u
-           SET for_value = docperm._canonical_name(u.allow, u.for_value)
-         WHERE u.allow = protect.doctype
-           AND u.for_value <> docperm._canonical_name(u.allow, u.for_value);
+           SET for_value = docperm._canonical_name(u.allow, a.atttypid, a.atttypmod, u.for_value)
+          FROM pg_catalog.pg_attribute AS a
+         WHERE a.attrelid = protect.relation
+           AND a.attname  = protect.name_column
+           AND u.allow    = protect.doctype
+           AND NOT docperm._is_canonical(a.atttypid, a.atttypmod, u.for_value)
+           AND u.for_value <> docperm._canonical_name(u.allow, a.atttypid, a.atttypmod, u.for_value);
     END IF;
 END
 $$;
 
-COMMENT ON FUNCTION docperm.protect(regclass, text, name, name, name, name, text, boolean, boolean) IS
+COMMENT ON FUNCTION docperm.protect(regclass, text, name, name, name, name, text, name, name, text, boolean, boolean, name, name, name, boolean) IS
 $$Puts a table under docperm, as the given doctype: policies on it and on all its partitions, row-level security, also for the table's owner unless force is false.
 
-name_column identifies a document (default: the primary key, if that is one column); owner_column holds the user who owns it; docstatus_column makes the doctype submittable; tree_parent_column makes it a tree. Foreign keys to and from other protected tables become links. Called again, it changes what is given, and finds foreign keys made since.$$;
+name_column identifies a document (default: the primary key, if that is one column); owner_column holds the user who owns it; docstatus_column makes the doctype submittable; tree_parent_column makes it a tree, and so do tree_left_column and tree_right_column, a nested set, for which lft and rgt are taken if the table has them. parent_column makes it a child table, whose rows follow the document that it names: one of parent_doctype, or of the doctype in parenttype_column; with both, rows of another doctype are nobody's. A child table may do without a name_column.
+
+title_column is what link pickers show; with fill_defaults, links that an INSERT leaves out get their docperm.default_value(). Foreign keys to and from other protected tables become links. Called again, it changes what is given, and finds foreign keys made since; '' takes away a title, a nested set, a parent.$$;
 
 
 CREATE FUNCTION docperm.unprotect(relation regclass) RETURNS void
@@ -731,19 +996,21 @@ BEGIN
           FROM pg_catalog.pg_class AS c
          WHERE c.oid = ANY (NEW.relation || NEW.partitions)
     LOOP
-        PERFORM docperm._dress(part, NEW.name, forced, NEW.tree_parent_column IS NOT NULL);
+        PERFORM docperm._dress(part, NEW.name, forced);
     END LOOP;
     RETURN NULL;
 END
 $$;
 
-COMMENT ON FUNCTION docperm._redress() IS 'Internal: trigger that writes policies anew when a doctype is renamed or becomes a tree';
+COMMENT ON FUNCTION docperm._redress() IS 'Internal: trigger that writes policies and triggers anew when a doctype is renamed, or its triggers would be others';
 
 CREATE TRIGGER redress
-    AFTER UPDATE OF name, tree_parent_column ON docperm.doctypes
+    AFTER UPDATE OF name, name_column, tree_parent_column, tree_left_column, parent_column, fill_defaults ON docperm.doctypes
     FOR EACH ROW
     WHEN (NEW.relation IS NOT NULL AND OLD.relation = NEW.relation
-          AND (OLD.name, OLD.tree_parent_column) IS DISTINCT FROM (NEW.name, NEW.tree_parent_column))
+          AND (OLD.name, OLD.name_column, OLD.tree_parent_column, OLD.tree_left_column, OLD.parent_column, OLD.fill_defaults)
+              IS DISTINCT FROM
+              (NEW.name, NEW.name_column, NEW.tree_parent_column, NEW.tree_left_column, NEW.parent_column, NEW.fill_defaults))
     EXECUTE FUNCTION docperm._redress();
 
 
@@ -759,14 +1026,14 @@ DECLARE
     owner record;
 BEGIN
     FOR owner IN
-        SELECT DISTINCT d.name, d.relation, d.tree_parent_column IS NOT NULL AS tree, root.relforcerowsecurity AS force
+        SELECT DISTINCT d.name, d.relation, root.relforcerowsecurity AS force
           FROM pg_event_trigger_ddl_commands()      AS c
          CROSS JOIN LATERAL docperm._ancestors(c.objid) AS a (relation)
           JOIN docperm.doctypes                     AS d ON d.relation = a.relation OR a.relation = ANY (d.partitions)
           JOIN pg_catalog.pg_class                  AS root ON root.oid = d.relation
          WHERE c.classid = 'pg_catalog.pg_class'::regclass
     LOOP
-        PERFORM docperm._cover_partitions(owner.name, owner.relation, owner.force, owner.tree);
+        PERFORM docperm._cover_partitions(owner.name, owner.relation, owner.force);
     END LOOP;
 END
 $$;
@@ -787,7 +1054,9 @@ CREATE FUNCTION docperm._on_table_dropped() RETURNS event_trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    gone oid;
+    gone     oid;
+    affected text[] := '{}';
+    doctype  text;
 BEGIN
     FOR gone IN
         SELECT o.objid
@@ -796,12 +1065,19 @@ BEGIN
            AND o.objsubid = 0
            AND EXISTS (SELECT FROM docperm.doctypes AS d WHERE d.relation = o.objid OR o.objid = ANY (d.partitions::oid[]))
     LOOP
+        affected := affected || ARRAY(SELECT d.name FROM docperm.doctypes AS d WHERE gone = ANY (d.partitions::oid[]));
+
         -- The rules stay, for a table that takes this one's place.
         UPDATE docperm.doctypes AS d
            SET relation   = nullif(d.relation, gone::regclass),
                partitions = array_remove(d.partitions, gone::regclass)
          WHERE d.relation = gone
             OR gone = ANY (d.partitions::oid[]);
+    END LOOP;
+
+    -- With a partition, its documents went.
+    FOREACH doctype IN ARRAY affected LOOP
+        PERFORM docperm._drop_stale_shares(doctype);
     END LOOP;
 END
 $$;

@@ -48,13 +48,19 @@ BEGIN
             HINT    = 'Register a right of your own beside it.';
     END IF;
 
-    -- Rules name their rights in an array, which no foreign key can watch.
+    -- Rules and shares name their rights in an array, which no foreign key can watch.
     IF TG_OP = 'DELETE' OR NEW.name <> OLD.name THEN
         IF EXISTS (SELECT FROM docperm.role_permissions AS p WHERE OLD.name = ANY (p.rights)) THEN
             RAISE EXCEPTION USING
                 ERRCODE = '22023',
                 MESSAGE = format('right "%s" is granted by rules', OLD.name),
                 HINT    = 'Take it out of docperm.role_permissions first.';
+        END IF;
+        IF EXISTS (SELECT FROM docperm.shares AS s WHERE OLD.name = ANY (s.rights)) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '22023',
+                MESSAGE = format('right "%s" is given by shares', OLD.name),
+                HINT    = 'Take it out of docperm.shares first.';
         END IF;
     END IF;
 

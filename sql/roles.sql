@@ -51,7 +51,7 @@ BEGIN
         RETURN OLD;
     END IF;
 
-    IF docperm._is_standard_role(NEW.name) THEN
+    IF TG_OP = 'UPDATE' AND docperm._is_standard_role(NEW.name) THEN
         IF NEW.disabled THEN
             RAISE EXCEPTION USING
                 ERRCODE = '22023',
@@ -66,22 +66,23 @@ BEGIN
         END IF;
     END IF;
 
+    -- A standard role is there already, so that inserting it ends at its key. What follows
+    -- is for ON CONFLICT to say, and not for an error here.
+    IF TG_OP = 'INSERT' AND NEW.name = 'Guest' THEN
+        NEW.desk_access := false;
+    END IF;
+
     -- A restored dump brings the standard roles once more, as they were there, and the
     -- true rows of roles that have a stand-in.
-    IF TG_OP = 'INSERT' AND docperm._is_standard_role(NEW.name) THEN
-        UPDATE docperm.roles AS r
-           SET desk_access = NEW.desk_access
-         WHERE r.name        = NEW.name
-           AND r.desk_access = (r.name NOT IN ('All', 'Guest'));
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
-    ELSIF TG_OP = 'INSERT' AND docperm._restoring() THEN
+    IF TG_OP = 'INSERT' AND docperm._restoring() THEN
         UPDATE docperm.roles AS r
            SET desk_access = NEW.desk_access,
                disabled    = NEW.disabled
          WHERE r.name = NEW.name
-           AND r.disabled;
+           AND CASE
+                   WHEN docperm._is_standard_role(r.name) THEN r.desk_access = (r.name NOT IN ('All', 'Guest'))
+                   ELSE r.disabled
+               END;
         IF FOUND THEN
             RETURN NULL;
         END IF;

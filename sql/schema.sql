@@ -18,6 +18,18 @@ BEGIN
 END
 $$;
 
+-- The library reads and compares names as UTF-8.
+DO $$
+BEGIN
+    IF getdatabaseencoding() <> 'UTF8' THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '0A000',
+            MESSAGE = format('docperm does not support databases with the encoding %s', getdatabaseencoding()),
+            HINT    = 'Use a database with the encoding UTF8.';
+    END IF;
+END
+$$;
+
 REVOKE ALL   ON SCHEMA docperm FROM PUBLIC;
 GRANT  USAGE ON SCHEMA docperm TO   PUBLIC;
 
@@ -40,6 +52,11 @@ CREATE FUNCTION docperm._restoring() RETURNS boolean
 AS $$
 BEGIN
     IF current_setting('row_security')::boolean OR current_setting('check_function_bodies')::boolean THEN
+        RETURN false;
+    END IF;
+    -- Anybody can switch these off, and what a restore may do is not for anybody. The session
+    -- user, because the triggers that ask run as their owner.
+    IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user) THEN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('docperm'), hashtext('restore'));

@@ -1,8 +1,10 @@
 -- Settings: one row, changed with UPDATE docperm.settings SET ...
 
 CREATE TABLE docperm.settings (
-    only_row                boolean NOT NULL DEFAULT true,
-    strict_user_permissions text    NOT NULL DEFAULT 'off',
+    only_row                 boolean NOT NULL DEFAULT true,
+    strict_user_permissions  text    NOT NULL DEFAULT 'off',
+    check_child_links        boolean NOT NULL DEFAULT true,
+    disable_document_sharing boolean NOT NULL DEFAULT false,
 
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
@@ -13,12 +15,16 @@ COMMENT ON TABLE  docperm.settings          IS 'Settings of docperm in this data
 COMMENT ON COLUMN docperm.settings.only_row IS 'Always true: keeps the table at one row';
 COMMENT ON COLUMN docperm.settings.strict_user_permissions IS
     'off: a blank link restricts nobody. blank_links: it fails for users with entries for its target. deny_by_default: links to doctypes for which the user has no entry fail as well';
+COMMENT ON COLUMN docperm.settings.check_child_links IS
+    'Links in the rows of its child tables restrict a document as its own links do';
+COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
+    'Nobody but the Administrator has the right share. What is shared already stays shared';
 
 INSERT INTO docperm.settings DEFAULT VALUES;
 
 
--- An INSERT takes the place of the row that is there: so a restored dump brings its
--- settings, and there are never two rows.
+-- There are never two rows. The row of a dump that is being restored takes the place of
+-- the one that is there; any other INSERT ends at the key.
 CREATE FUNCTION docperm._keep_one_settings_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -31,10 +37,14 @@ BEGIN
             HINT    = 'Change it with UPDATE.';
     END IF;
 
-    UPDATE docperm.settings AS s
-       SET strict_user_permissions = NEW.strict_user_permissions;
-    IF FOUND THEN
-        RETURN NULL;
+    IF docperm._restoring() THEN
+        UPDATE docperm.settings AS s
+           SET strict_user_permissions  = NEW.strict_user_permissions,
+               check_child_links        = NEW.check_child_links,
+               disable_document_sharing = NEW.disable_document_sharing;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
     END IF;
     RETURN NEW;
 END

@@ -43,11 +43,34 @@ COMMENT ON INDEX docperm.user_permissions_applicable_for_idx IS 'Entries that re
 
 -- A document's name as its key column writes it: '05' in a smallint column is '5'.
 --
+-- Users are permitted hundreds of thousands of documents, and almost always the value is
+-- written right. So there are two functions: a test that sees as much in passing, without
+-- a look-up, and, for the rest, the way through the type itself.
+
+-- No SET search_path, which would keep it from becoming part of its caller. Its body was
+-- parsed when it was made, so no search_path matters any more.
+CREATE FUNCTION docperm._is_canonical(key_type oid, key_typmod integer, value text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE key_type
+           -- The length of varchar(n) and char(n) is kept with four added.
+           WHEN 'text'::regtype    THEN true
+           WHEN 'varchar'::regtype THEN key_typmod = -1 OR char_length(value) <= key_typmod - 4
+           WHEN 'int2'::regtype    THEN value ~ '^(0|-?[1-9][0-9]{0,3})$'
+           WHEN 'int4'::regtype    THEN value ~ '^(0|-?[1-9][0-9]{0,8})$'
+           WHEN 'int8'::regtype    THEN value ~ '^(0|-?[1-9][0-9]{0,17})$'
+           WHEN 'uuid'::regtype    THEN value ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+           ELSE false
+       END;
+
+COMMENT ON FUNCTION docperm._is_canonical(oid, integer, text) IS
+    'Internal: whether the value is for certain written as a column of that type writes it; false: it may be or not';
+
+
 -- The value goes through the type's own input function, with the length or scale of the
 -- column (a cast would cut a text that is too long, and round a number). Domains are
 -- reduced to what they are made of, so that a CHECK of somebody else's making never runs
 -- here. Dates and the like are written in one form, whatever the session prefers.
-CREATE FUNCTION docperm._canonical_name(doctype text, value text) RETURNS text
+CREATE FUNCTION docperm._canonical_name(doctype text, key_type oid, key_typmod integer, value text) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path        = pg_catalog, pg_temp
     SET datestyle          = 'ISO, YMD'
@@ -57,26 +80,11 @@ CREATE FUNCTION docperm._canonical_name(doctype text, value text) RETURNS text
     SET extra_float_digits = 1
 AS $$
 DECLARE
-    key_type      oid;
-    key_typmod    integer;
-    declared_type text;
+    declared_type text := format_type(key_type, key_typmod);
     bare_type     text;
     canonical     text;
     exact         boolean;
 BEGIN
-    SELECT a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod)
-      INTO key_type, key_typmod, declared_type
-      FROM docperm.doctypes         AS d
-      JOIN pg_catalog.pg_attribute  AS a ON a.attrelid = d.relation
-                                        AND a.attname  = d.name_column
-                                        AND a.attnum   > 0
-                                        AND NOT a.attisdropped
-     WHERE d.name = doctype;
-    IF NOT FOUND THEN
-        -- No table yet, or one whose key is gone: every query on it fails anyway.
-        RETURN value;
-    END IF;
-
     WHILE (SELECT t.typtype FROM pg_catalog.pg_type AS t WHERE t.oid = key_type) = 'd' LOOP
         SELECT t.typbasetype, t.typtypmod INTO key_type, key_typmod
           FROM pg_catalog.pg_type AS t
@@ -126,28 +134,23 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION docperm._canonical_name(text, text) IS
-    'Internal: a document''s name as the key column of its doctype writes it; an error (22023) if that cannot hold it';
+COMMENT ON FUNCTION docperm._canonical_name(text, oid, integer, text) IS
+    'Internal: a document''s name as a key column of that type writes it; an error (22023) if that cannot hold it';
 
 
+-- Runs for every row of a bulk load, so it asks for all that it needs at once.
 CREATE FUNCTION docperm._check_user_permission() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    user_exists    boolean;
+    doctype_exists boolean;
+    key_type       oid;
+    key_typmod     integer;
 BEGIN
     NEW.user_name      := docperm._user_name(NEW.user_name);
     NEW.applicable_for := nullif(NEW.applicable_for, '');
-
-    -- A doctype that is renamed comes by here once for each column that names it.
-    IF TG_OP = 'INSERT' OR NEW.user_name <> OLD.user_name THEN
-        PERFORM docperm._require_user(NEW.user_name);
-    END IF;
-    IF TG_OP = 'INSERT' OR NEW.allow <> OLD.allow THEN
-        PERFORM docperm._require_doctype(NEW.allow);
-    END IF;
-    IF NEW.applicable_for IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.applicable_for IS DISTINCT FROM OLD.applicable_for) THEN
-        PERFORM docperm._require_doctype(NEW.applicable_for);
-    END IF;
 
     IF coalesce(NEW.for_value, '') = '' THEN
         RAISE EXCEPTION USING
@@ -155,8 +158,33 @@ BEGIN
             MESSAGE = format('the user permission of "%s" on doctype "%s" names no document', NEW.user_name, NEW.allow),
             HINT    = 'Give the name of a document in for_value.';
     END IF;
-    IF TG_OP = 'INSERT' OR (NEW.allow, NEW.for_value) IS DISTINCT FROM (OLD.allow, OLD.for_value) THEN
-        NEW.for_value := docperm._canonical_name(NEW.allow, NEW.for_value);
+
+    -- Without a table, or with one whose key is gone, there is no type: every query on it fails anyway.
+    SELECT u.name IS NOT NULL, d.name IS NOT NULL, a.atttypid, a.atttypmod
+      INTO user_exists, doctype_exists, key_type, key_typmod
+      FROM (VALUES (NEW.user_name, NEW.allow)) AS given (user_name, allow)
+      LEFT JOIN docperm.users           AS u ON u.name     = given.user_name
+      LEFT JOIN docperm.doctypes        AS d ON d.name     = given.allow
+      LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.relation
+                                            AND a.attname  = d.name_column
+                                            AND a.attnum   > 0
+                                            AND NOT a.attisdropped;
+
+    -- A doctype that is renamed comes by here once for each column that names it.
+    IF NOT user_exists AND (TG_OP = 'INSERT' OR NEW.user_name <> OLD.user_name) THEN
+        PERFORM docperm._require_user(NEW.user_name);
+    END IF;
+    IF NOT doctype_exists AND (TG_OP = 'INSERT' OR NEW.allow <> OLD.allow) THEN
+        PERFORM docperm._require_doctype(NEW.allow);
+    END IF;
+    IF NEW.applicable_for IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.applicable_for IS DISTINCT FROM OLD.applicable_for) THEN
+        PERFORM docperm._require_doctype(NEW.applicable_for);
+    END IF;
+
+    IF key_type IS NOT NULL
+       AND NOT docperm._is_canonical(key_type, key_typmod, NEW.for_value)
+       AND (TG_OP = 'INSERT' OR (NEW.allow, NEW.for_value) IS DISTINCT FROM (OLD.allow, OLD.for_value)) THEN
+        NEW.for_value := docperm._canonical_name(NEW.allow, key_type, key_typmod, NEW.for_value);
     END IF;
     RETURN NEW;
 END

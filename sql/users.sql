@@ -63,9 +63,10 @@ COMMENT ON INDEX  docperm.user_roles_role_idx  IS 'Holders of a role';
 
 -- Names -------------------------------------------------------------------------------
 
+-- No SET search_path, and not STRICT: either would keep it from becoming part of its caller.
+-- Its body was parsed when it was made, so no search_path matters any more.
 CREATE FUNCTION docperm._user_name(given text) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
-    SET search_path = pg_catalog, pg_temp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE lower(btrim(given))
            WHEN 'administrator' THEN 'Administrator'
            WHEN 'guest'         THEN 'Guest'
@@ -236,18 +237,17 @@ BEGIN
     -- A row that is being renamed still has its roles under the old name.
     NEW.user_type := docperm._user_type(CASE TG_OP WHEN 'UPDATE' THEN OLD.name ELSE NEW.name END);
 
-    IF NEW.name IN ('Administrator', 'Guest') THEN
-        IF NOT NEW.enabled THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '22023',
-                MESSAGE = format('user "%s" cannot be disabled', NEW.name),
-                HINT    = 'Take away what it is mapped to (db_role) or granted (docperm.role_permissions).';
-        END IF;
+    -- On INSERT the row is there already: it ends at its key, and ON CONFLICT says how.
+    IF TG_OP = 'UPDATE' AND NEW.name IN ('Administrator', 'Guest') AND NOT NEW.enabled THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('user "%s" cannot be disabled', NEW.name),
+            HINT    = 'Take away what it is mapped to (db_role) or granted (docperm.role_permissions).';
     END IF;
 
     -- A restored dump brings these two once more, as they were there, and the true rows
     -- of users who have a stand-in.
-    IF TG_OP = 'INSERT' AND (NEW.name IN ('Administrator', 'Guest') OR docperm._restoring()) THEN
+    IF TG_OP = 'INSERT' AND docperm._restoring() THEN
         UPDATE docperm.users AS u
            SET email       = NEW.email,
                first_name  = NEW.first_name,
