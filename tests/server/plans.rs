@@ -1,0 +1,302 @@
+//! Plans: what the executor gets is what an expert would have written by hand. Shapes only, never times.
+
+use crate::support::{World, explain, one, set_user, table};
+use postgres::Client;
+
+const ALL: &str = "all@erp.test";
+const ONE: &str = "one@erp.test";
+const NONE: &str = "none@erp.test";
+
+/// 20,000 entries of 200 companies; `company` is NOT NULL, `territory` is a nullable link, and there is an index
+/// for each kind of filter that row security would otherwise keep from its index.
+const SCHEMA: &str = "
+    CREATE TYPE state AS ENUM ('draft', 'sent', 'paid');
+    CREATE TABLE company   (name text PRIMARY KEY);
+    CREATE TABLE territory (name text PRIMARY KEY);
+    CREATE TABLE entry (id int PRIMARY KEY, company text NOT NULL REFERENCES company, territory text REFERENCES territory,
+                        title text NOT NULL, amount numeric NOT NULL, state state NOT NULL, extra jsonb NOT NULL);
+    INSERT INTO company   SELECT 'c' || i FROM generate_series(0, 1999) i;
+    INSERT INTO territory SELECT 't' || i FROM generate_series(0, 99) i;
+    INSERT INTO entry
+    SELECT i, 'c' || i % 200, CASE WHEN i % 50 > 0 THEN 't' || i % 97 END, 'title ' || md5(i::text), i * 0.5,
+           CASE WHEN i % 100 = 0 THEN 'draft' ELSE 'paid' END::state, jsonb_build_object('k', i)
+      FROM generate_series(1, 20000) i;
+    CREATE INDEX entry_company   ON entry (company);
+    CREATE INDEX entry_territory ON entry (territory);
+    CREATE INDEX entry_title     ON entry (title text_pattern_ops);
+    CREATE INDEX entry_amount    ON entry (amount);
+    CREATE INDEX entry_state     ON entry (state);
+    CREATE INDEX entry_extra     ON entry USING gin (extra);
+    SELECT docperm.protect('company', 'Company'), docperm.protect('territory', 'Territory'),
+           docperm.protect('entry', 'Entry');
+    ANALYZE;";
+
+fn world() -> World {
+    let mut w = World::new(SCHEMA);
+    w.user(ALL, &["Reader"]);
+    w.user(ONE, &["Reader"]);
+    w.user(NONE, &[]);
+    w.rule("Entry", "Reader", "{read,write,create,delete}");
+    w.rule("Company", "Reader", "{read}");
+    w.allow(ONE, "Company", "c7");
+    w
+}
+
+/// The plan as `user` gets it; it must not call the policy's function.
+#[track_caller]
+fn plan(c: &mut Client, user: &str, sql: &str) -> String {
+    set_user(c, user);
+    let plan = explain(c, sql);
+    assert!(!plan.contains("permits"), "{user}: {sql}\n{plan}");
+    plan
+}
+
+/// The planner's row estimate of the topmost node.
+fn estimate(c: &mut Client, sql: &str) -> f64 {
+    let first = &table(c, &format!("EXPLAIN {sql}"))[0][0];
+    let rows = first.split("rows=").nth(1).and_then(|rest| rest.split(' ').next());
+    rows.unwrap_or_else(|| panic!("no estimate in {first}")).parse().unwrap()
+}
+
+const QUERIES: [&str; 10] = [
+    "SELECT * FROM entry WHERE title LIKE 'title 0a1%'",
+    "SELECT * FROM entry WHERE amount = 12.5",
+    "SELECT * FROM entry WHERE state = 'draft'",
+    "SELECT * FROM entry WHERE extra @> '{\"k\": 7}'",
+    "SELECT * FROM entry WHERE id = 17",
+    "SELECT * FROM entry ORDER BY id DESC LIMIT 20",
+    "SELECT count(*), sum(amount) FROM entry",
+    "SELECT count(*) FROM entry WHERE company = 'c3'",
+    "SELECT * FROM entry JOIN company ON company.name = entry.company WHERE entry.id < 100",
+    "UPDATE entry SET amount = 0 WHERE id = 17",
+];
+
+#[test]
+fn an_unrestricted_user_gets_the_plan_of_a_table_without_row_security() {
+    let mut w = world();
+    let mut c = w.app();
+    for sql in QUERIES {
+        let bare = explain(&mut w.admin, sql);
+        for user in [ALL, "Administrator"] {
+            assert_eq!(plan(&mut c, user, sql), bare, "{user}: {sql}");
+        }
+    }
+    for (sql, index) in
+        QUERIES.iter().zip(["entry_title", "entry_amount", "entry_state", "entry_extra", "entry_pkey"])
+    {
+        let plan = plan(&mut c, ALL, sql);
+        assert!(plan.contains(index), "{index} is not used: {sql}\n{plan}");
+    }
+}
+
+#[test]
+fn one_permitted_value_is_an_index_condition() {
+    let w = world();
+    let mut c = w.app();
+    let plan = plan(&mut c, ONE, "SELECT * FROM entry");
+    assert!(plan.contains("entry_company"), "{plan}");
+    assert!(plan.contains("Index Cond") && plan.contains("c7"), "{plan}");
+}
+
+#[test]
+fn a_nullable_link_uses_its_index_for_value_and_blank() {
+    let mut w = world();
+    w.user("t@erp.test", &["Reader"]);
+    w.allow("t@erp.test", "Territory", "t3");
+    let mut c = w.app();
+    let text = plan(&mut c, "t@erp.test", "SELECT * FROM entry");
+    assert!(text.contains("entry_territory") && text.contains("Index Cond"), "{text}");
+    assert!(text.contains("IS NULL"), "{text}");
+    w.strict("blank_links");
+    let strict = plan(&mut c, "t@erp.test", "SELECT * FROM entry");
+    assert!(!strict.contains("IS NULL") && strict.contains("t3"), "{strict}");
+}
+
+#[test]
+fn estimates_are_those_of_the_condition_written_by_hand() {
+    let mut w = world();
+    let mut c = w.acting(ONE);
+    // A blank link passes in this mode, and blank is NULL or the empty string.
+    let by_hand =
+        estimate(&mut w.admin, "SELECT * FROM entry WHERE company IN ('c7', '') OR company IS NULL");
+    assert!((50.0..500.0).contains(&by_hand), "{by_hand}");
+    let ours = estimate(&mut c, "SELECT * FROM entry");
+    assert!((ours - by_hand).abs() <= 1.0, "{ours} rows expected, {by_hand} by hand");
+}
+
+#[test]
+fn several_values_are_one_constant_array() {
+    let mut w = world();
+    w.user("many@erp.test", &["Reader"]);
+    for i in 0..50 {
+        w.allow("many@erp.test", "Company", &format!("c{i}"));
+    }
+    let mut c = w.app();
+    let plan = plan(&mut c, "many@erp.test", "SELECT * FROM entry");
+    assert!(plan.contains("= ANY ('{"), "{plan}");
+    assert!(!plan.contains("docperm."), "nothing of docperm runs for each row:\n{plan}");
+}
+
+#[test]
+fn above_the_limit_a_membership_test_takes_the_place_of_the_array() {
+    let mut w = world();
+    let sql = "SELECT * FROM entry";
+    let mut c = w.acting(ALL);
+    // The limit is a setting that any user may change for his own plans.
+    c.batch_execute("SET docperm.max_inline_values = 40").unwrap();
+    w.user("many@erp.test", &["Reader"]);
+    for i in 0..40 {
+        w.allow("many@erp.test", "Company", &format!("c{i}"));
+    }
+    let inlined = plan(&mut c, "many@erp.test", sql);
+    assert!(inlined.contains("= ANY ('{"), "at the limit:\n{inlined}");
+    let answer = one(&mut c, "SELECT count(*) FROM entry");
+    w.allow("many@erp.test", "Company", "c1999");
+    let tested = plan(&mut c, "many@erp.test", sql);
+    assert!(!tested.contains("= ANY ('{"), "above the limit:\n{tested}");
+    assert!(tested.contains("docperm."), "a membership test is expected:\n{tested}");
+    assert_eq!(one(&mut c, "SELECT count(*) FROM entry"), answer);
+    assert_eq!(answer, "4000");
+    // A scalar filter of the user's own still leads, where it is the better way in.
+    let by_key = plan(&mut c, "many@erp.test", "SELECT * FROM entry WHERE id = 17");
+    assert!(by_key.contains("entry_pkey"), "{by_key}");
+}
+
+#[test]
+fn the_membership_test_estimates_as_the_array_does() {
+    let mut w = world();
+    w.user("many@erp.test", &["Reader"]);
+    for i in 0..50 {
+        w.allow("many@erp.test", "Company", &format!("c{i}"));
+    }
+    let mut c = w.acting("many@erp.test");
+    let by_array = estimate(&mut c, "SELECT * FROM entry");
+    c.batch_execute("SET docperm.max_inline_values = 10").unwrap();
+    assert!(!explain(&mut c, "SELECT * FROM entry").contains("= ANY ('{"));
+    let by_test = estimate(&mut c, "SELECT * FROM entry");
+    let ratio = by_test / by_array;
+    assert!((0.5..2.0).contains(&ratio), "{by_test} rows by the membership test, {by_array} by the array");
+}
+
+#[test]
+fn who_may_see_nothing_scans_nothing() {
+    let w = world();
+    let mut c = w.app();
+    for user in [NONE, "Guest"] {
+        for sql in ["SELECT * FROM entry", "SELECT count(*) FROM entry", "DELETE FROM entry"] {
+            let plan = plan(&mut c, user, sql);
+            assert!(plan.contains("One-Time Filter: false"), "{user}: {sql}\n{plan}");
+            assert!(!plan.contains("Scan"), "{user}: {sql}\n{plan}");
+        }
+        // With conditions of the query's own, PostgreSQL keeps that of a policy apart from them, as a filter.
+        let sql = "SELECT * FROM entry WHERE id = 1";
+        let plan = plan(&mut c, user, sql);
+        assert!(
+            plan.contains("One-Time Filter: false") || plan.contains("Filter: false"),
+            "{user}: {sql}\n{plan}"
+        );
+        assert!(table(&mut c, sql).is_empty());
+    }
+}
+
+#[test]
+fn partitions_of_others_are_pruned() {
+    let mut w = World::new(
+        "CREATE TABLE company (name text PRIMARY KEY);
+         CREATE TABLE ledger (id int, company text NOT NULL REFERENCES company, PRIMARY KEY (id, company))
+             PARTITION BY LIST (company);
+         CREATE TABLE ledger_a PARTITION OF ledger FOR VALUES IN ('A');
+         CREATE TABLE ledger_b PARTITION OF ledger FOR VALUES IN ('B');
+         CREATE TABLE ledger_c PARTITION OF ledger FOR VALUES IN ('C');
+         CREATE TABLE ledger_d PARTITION OF ledger FOR VALUES IN ('D');
+         INSERT INTO company VALUES ('A'), ('B'), ('C'), ('D');
+         INSERT INTO ledger SELECT i, chr(65 + i % 4) FROM generate_series(1, 400) i;
+         SELECT docperm.protect('company', 'Company'), docperm.protect('ledger', 'Ledger');
+         ANALYZE;",
+    );
+    w.user(ALL, &["Reader"]);
+    w.user(ONE, &["Reader"]);
+    w.user("two@erp.test", &["Reader"]);
+    w.rule("Ledger", "Reader", "{read}");
+    w.allow(ONE, "Company", "B");
+    w.allow("two@erp.test", "Company", "B");
+    w.allow("two@erp.test", "Company", "C");
+    let mut c = w.app();
+    for (user, scanned) in [(ALL, "abcd"), (ONE, "b"), ("two@erp.test", "bc")] {
+        let plan = plan(&mut c, user, "SELECT count(*) FROM ledger");
+        for partition in ["a", "b", "c", "d"] {
+            let expected = scanned.contains(partition);
+            assert_eq!(
+                plan.contains(&format!("ledger_{partition}")),
+                expected,
+                "{user}, {partition}:\n{plan}"
+            );
+        }
+    }
+}
+
+#[test]
+fn parallel_plans_are_possible_for_every_shape() {
+    let mut w = world();
+    w.user("many@erp.test", &["Reader"]);
+    for i in 0..50 {
+        w.allow("many@erp.test", "Company", &format!("c{i}"));
+    }
+    let mut c = w.app();
+    c.batch_execute(
+        "SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+         SET max_parallel_workers_per_gather = 2; SET enable_indexscan = off; SET enable_bitmapscan = off;
+         SET enable_indexonlyscan = off;",
+    )
+    .unwrap();
+    for inlined in ["1000", "10"] {
+        c.batch_execute(&format!("SET docperm.max_inline_values = {inlined}")).unwrap();
+        for user in [ALL, ONE, "many@erp.test"] {
+            let plan = plan(&mut c, user, "SELECT count(*), sum(amount) FROM entry");
+            assert!(plan.contains("Parallel Seq Scan on entry"), "{user}, {inlined}:\n{plan}");
+        }
+    }
+}
+
+#[test]
+fn prepared_statements_are_planned_as_simple_ones_are() {
+    let w = world();
+    let mut c = w.app();
+    c.batch_execute(
+        "SET plan_cache_mode = force_generic_plan; PREPARE by_id(int) AS SELECT * FROM entry WHERE id = $1",
+    )
+    .unwrap();
+    let generic = plan(&mut c, ALL, "EXECUTE by_id(17)");
+    assert_eq!(generic, "Index Scan using entry_pkey on entry\n  Index Cond: (id = $1)");
+    let generic = plan(&mut c, ONE, "EXECUTE by_id(17)");
+    assert!(generic.contains("entry_pkey") && generic.contains("= ANY ('{c7,"), "{generic}");
+}
+
+#[test]
+fn owners_are_an_index_condition() {
+    let mut w = World::new(
+        "CREATE TABLE note (id int PRIMARY KEY, owner text NOT NULL);
+         INSERT INTO note SELECT i, 'u' || i % 500 || '@erp.test' FROM generate_series(1, 20000) i;
+         CREATE INDEX note_owner ON note (owner);
+         SELECT docperm.protect('note', 'Note', owner_column => 'owner');
+         ANALYZE;",
+    );
+    w.user("u7@erp.test", &["Writer"]);
+    w.rule_if_owner("Note", "Writer", "{read}");
+    let plan = plan(&mut w.app(), "u7@erp.test", "SELECT * FROM note");
+    assert!(plan.contains("note_owner") && plan.contains("Index Cond"), "{plan}");
+}
+
+#[test]
+fn views_of_the_invoker_and_ctes_keep_the_index_condition() {
+    let mut w = world();
+    let app = w.app_role.clone();
+    w.sql(&format!(
+        "CREATE VIEW entries WITH (security_invoker = true) AS SELECT * FROM entry; GRANT SELECT ON entries TO {app}"
+    ));
+    let mut c = w.app();
+    for sql in ["SELECT * FROM entries", "WITH x AS (SELECT * FROM entry) SELECT * FROM x"] {
+        let plan = plan(&mut c, ONE, sql);
+        assert!(plan.contains("Index Cond") && plan.contains("entry_company"), "{sql}\n{plan}");
+    }
+}
