@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod conformance;
 mod dump_restore;
+mod hardening;
 mod northwind;
 mod plan_cache;
 mod plans;

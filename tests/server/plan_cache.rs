@@ -353,6 +353,9 @@ fn a_mapping_that_changes_switches_who_acts() {
     p.sees(&["2"]);
     w.sql("UPDATE docperm.users SET db_role = NULL");
     p.sees(&NOBODY);
+    // Nothing has changed for Guest, only that it is no longer Guest who acts.
+    map(&mut w, ANN);
+    p.sees(&["1", "5"]);
 }
 
 #[test]
