@@ -38,7 +38,8 @@ pgrx::extension_sql_file!("../sql/settings.sql", name = "settings", requires = [
 pgrx::extension_sql_file!("../sql/shares.sql", name = "shares", requires = ["settings"]);
 pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["shares"]);
 pgrx::extension_sql_file!("../sql/decision.sql", name = "decision", requires = ["identity"]);
-pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["decision"]);
+pgrx::extension_sql_file!("../sql/leakproof.sql", name = "leakproof", requires = ["decision"]);
+pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["leakproof"]);
 pgrx::extension_sql_file!("../sql/customize.sql", name = "customize", requires = ["protect"]);
 pgrx::extension_sql_file!(
     "../sql/permission_administration.sql",

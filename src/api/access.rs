@@ -1,6 +1,6 @@
 //! docperm.has_permission().
 
-use super::{authority_asked_about, require_right};
+use super::{authority_asked_about, require_right, required};
 use crate::catalog::cache::Authority;
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
@@ -9,11 +9,12 @@ use crate::rules::Predicate;
 /// Whether a user has a right: on a document, or without one at the level of the doctype.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_has_permission(
-    doctype: &str,
+    doctype: Option<&str>,
     ptype: Option<&str>,
     document: Option<&str>,
     user_name: Option<&str>,
 ) -> bool {
+    let doctype = required(doctype, "doctype");
     let ptype = ptype.unwrap_or("read");
     let authority = authority_asked_about(user_name);
     require_right(&authority, ptype);

@@ -4,7 +4,7 @@ use pgrx::iter::TableIterator;
 use pgrx::name;
 
 use super::access::is_permitted;
-use super::{administers, authority_asked_about, is_table_granted, require_right};
+use super::{administers, authority_asked_about, is_table_granted, require_right, required};
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
@@ -18,7 +18,7 @@ use crate::rules::{Asking, Row};
 /// tell the very values for which the document is hidden.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_explain_access(
-    doctype: &str,
+    doctype: Option<&str>,
     document: Option<&str>,
     ptype: Option<&str>,
     user_name: Option<&str>,
@@ -26,6 +26,7 @@ fn docperm_explain_access(
     'static,
     (name!(step, i32), name!(rule, String), name!(verdict, String), name!(detail, String)),
 > {
+    let doctype = required(doctype, "doctype");
     let ptype = ptype.unwrap_or("read");
     let authority = authority_asked_about(user_name);
     require_right(&authority, ptype);

@@ -3,7 +3,7 @@
 use pgrx::iter::TableIterator;
 use pgrx::name;
 
-use super::require_grant;
+use super::{require_grant, required};
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
@@ -17,12 +17,13 @@ use crate::rules::{Asking, Predicate};
 /// apply to it. With `ignore_user_permissions` they do not count at all, if `for_doctype` has such a link to `doctype`.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_link_options(
-    doctype: &str,
+    doctype: Option<&str>,
     search: Option<&str>,
     for_doctype: Option<&str>,
     max_rows: Option<i32>,
     ignore_user_permissions: Option<bool>,
 ) -> TableIterator<'static, (name!(name, String), name!(title, Option<String>))> {
+    let doctype = required(doctype, "doctype");
     let authority = cache::authority(&acting().user);
     require_grant(&authority, doctype);
     let ignores = ignore_user_permissions.unwrap_or(false);

@@ -91,3 +91,12 @@ fn require_right(authority: &Authority, ptype: &str) {
             .raise();
     }
 }
+
+/// An argument that cannot be left out.
+fn required<'a>(argument: Option<&'a str>, name: &str) -> &'a str {
+    argument.unwrap_or_else(|| {
+        Fault::bad_argument(format!("{name} must not be NULL"))
+            .hint(format!("Name the {name} that is asked about."))
+            .raise()
+    })
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use pgrx::iter::{SetOfIterator, TableIterator};
 use pgrx::name;
 
-use super::{authority_asked_about, require_grant};
+use super::{authority_asked_about, require_grant, required};
 use crate::catalog::cache::{self, Ruling};
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
@@ -13,9 +13,10 @@ use crate::fault::{Fault, OrRaise};
 /// The documents of a doctype that a user may read, each with the rights that the user has on it.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_permitted_documents(
-    doctype: &str,
+    doctype: Option<&str>,
     user_name: Option<&str>,
 ) -> TableIterator<'static, (name!(document, String), name!(rights, Vec<String>))> {
+    let doctype = required(doctype, "doctype");
     let authority = authority_asked_about(user_name);
     require_grant(&authority, doctype);
     let ruling = |right: &'_ str| authority.ruling(doctype, right).map_err(Fault::from).or_raise();

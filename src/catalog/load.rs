@@ -22,6 +22,8 @@ pub struct Site {
     pub doctypes: HashMap<pg_sys::Oid, String>,
     /// The column that holds a document's title, by doctype.
     pub titles: HashMap<String, String>,
+    /// Leakproof functions of docperm's by the functions of PostgreSQL's that they stand for.
+    pub leakproof: HashMap<pg_sys::Oid, pg_sys::Oid>,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -29,7 +31,7 @@ pub struct Site {
 /// Reads the configuration.
 pub fn site() -> Site {
     let snapshot = NewestSnapshot::take();
-    let mut site = Site::default();
+    let mut site = Site { leakproof: leakproof_functions(), ..Default::default() };
     Table::own("settings").scan(&snapshot, |row| {
         site.model.strict = match row.text("strict_user_permissions").as_deref() {
             Some("blank_links") => StrictMode::BlankLinks,
@@ -108,6 +110,27 @@ pub fn site() -> Site {
             .sort_by(|a, b| (a.permlevel, &a.role, a.if_owner).cmp(&(b.permlevel, &b.role, b.if_owner)));
     }
     site
+}
+
+/// The functions that sql/leakproof.sql makes.
+fn leakproof_functions() -> HashMap<pg_sys::Oid, pg_sys::Oid> {
+    use pg_sys::{ANYENUMOID, NUMERICOID, TEXTOID};
+    let functions = [
+        (pg_sys::F_NUMERIC_EQ, c"_numeric_eq", NUMERICOID),
+        (pg_sys::F_NUMERIC_NE, c"_numeric_ne", NUMERICOID),
+        (pg_sys::F_NUMERIC_LT, c"_numeric_lt", NUMERICOID),
+        (pg_sys::F_NUMERIC_LE, c"_numeric_le", NUMERICOID),
+        (pg_sys::F_NUMERIC_GT, c"_numeric_gt", NUMERICOID),
+        (pg_sys::F_NUMERIC_GE, c"_numeric_ge", NUMERICOID),
+        (pg_sys::F_ENUM_EQ, c"_enum_eq", ANYENUMOID),
+        (pg_sys::F_ENUM_NE, c"_enum_ne", ANYENUMOID),
+        (pg_sys::F_TEXTLIKE, c"_textlike", TEXTOID),
+    ];
+    let own = functions.map(|(theirs, name, argument)| {
+        let function = super::values::own_function(name, &mut [argument, argument]);
+        (pg_sys::Oid::from(theirs), function)
+    });
+    own.into_iter().filter(|(_, function)| *function != pg_sys::InvalidOid).collect()
 }
 
 /// Reads one user's record; `None` if there is no such user.

@@ -108,3 +108,14 @@ pub fn can_be_empty(type_oid: pg_sys::Oid) -> bool {
     unsafe { pg_sys::get_type_category_preferred(base_type(type_oid), &mut category, &mut preferred) };
     category as u8 == pg_sys::TYPCATEGORY_STRING
 }
+
+/// One of docperm's own functions; InvalidOid if there is none.
+pub fn own_function(name: &std::ffi::CStr, types: &mut [pg_sys::Oid]) -> pg_sys::Oid {
+    // SAFETY: a look-up by qualified name and argument types.
+    unsafe {
+        let mut path = pgrx::PgList::<pg_sys::Node>::new();
+        path.push(pg_sys::makeString(pg_sys::pstrdup(c"docperm".as_ptr())).cast());
+        path.push(pg_sys::makeString(pg_sys::pstrdup(name.as_ptr())).cast());
+        pg_sys::LookupFuncName(path.into_pg(), types.len() as _, types.as_mut_ptr(), true)
+    }
+}

@@ -8,7 +8,7 @@
 use pgrx::pg_sys;
 
 use super::stamp::{self, Standing};
-use super::{parallel, replan};
+use super::{leakproof, parallel, replan};
 use crate::catalog::invalidation;
 use crate::fault::{Fault, SqlState};
 use crate::identity;
@@ -58,6 +58,7 @@ unsafe extern "C-unwind" fn plan(
         if !(*query).hasRowSecurity || is_parallel_worker() {
             return next(query);
         }
+        leakproof::promote(query);
         let original = pg_sys::copyObjectImpl(query.cast());
         let mut planned = next(query);
         for _ in 1..ATTEMPTS {

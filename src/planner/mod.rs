@@ -6,6 +6,8 @@
 //! bears a [`stamp`], which [`guard`] checks before it runs; [`replan`] gives a prepared statement another.
 
 mod guard;
+mod leakproof;
+mod like;
 mod lower;
 mod membership;
 mod nodes;

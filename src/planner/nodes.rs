@@ -4,6 +4,8 @@ use std::ffi::CStr;
 
 use pgrx::{PgList, pg_sys};
 
+use crate::catalog::values;
+
 /// The conjunction or disjunction of any number of nodes.
 ///
 /// # Safety
@@ -66,12 +68,9 @@ pub unsafe fn call(
     types: &mut [pg_sys::Oid],
     arguments: PgList<pg_sys::Node>,
 ) -> *mut pg_sys::Node {
-    // SAFETY: a look-up by name, an error if the function is missing; then a node of valid parts.
+    // SAFETY: a node of valid parts; a function that is missing is an error when the node is executed.
     unsafe {
-        let mut path = PgList::<pg_sys::Node>::new();
-        path.push(pg_sys::makeString(pg_sys::pstrdup(c"docperm".as_ptr())).cast());
-        path.push(pg_sys::makeString(pg_sys::pstrdup(name.as_ptr())).cast());
-        let function = pg_sys::LookupFuncName(path.into_pg(), types.len() as _, types.as_mut_ptr(), false);
+        let function = values::own_function(name, types);
         pg_sys::makeFuncExpr(
             function,
             pg_sys::BOOLOID,

@@ -300,3 +300,55 @@ fn views_of_the_invoker_and_ctes_keep_the_index_condition() {
         assert!(plan.contains("Index Cond") && plan.contains("entry_company"), "{sql}\n{plan}");
     }
 }
+
+/// Many companies, so that the permission alone is no good index condition.
+#[test]
+fn harmless_filters_of_a_restricted_user_have_their_indexes() {
+    let mut w = world();
+    (0..150).filter(|i| *i != 7).for_each(|i| w.allow(ONE, "Company", &format!("c{i}")));
+    let mut c = w.app();
+    for (filter, index) in [
+        ("title LIKE 'title 0a1%'", "entry_title"),
+        ("amount = 50", "entry_amount"),
+        ("amount > 9995", "entry_amount"),
+        ("amount BETWEEN 10 AND 12.5", "entry_amount"),
+        ("state = 'draft'", "entry_state"),
+    ] {
+        let sql = format!("SELECT * FROM entry WHERE {filter}");
+        let plan = plan(&mut c, ONE, &sql);
+        assert!(
+            plan.contains(&format!("on {index}")) || plan.contains(&format!("using {index}")),
+            "{sql}\n{plan}"
+        );
+        let by_hand = format!(
+            "SELECT id FROM entry WHERE {filter} AND substr(company, 2)::int IN (SELECT generate_series(0, 149)) ORDER BY 1"
+        );
+        let expected = table(&mut w.db.admin(), &by_hand);
+        assert!(!expected.is_empty(), "{filter}");
+        assert_eq!(
+            table(&mut c, &format!("SELECT id FROM entry WHERE {filter} ORDER BY 1")),
+            expected,
+            "{filter}"
+        );
+    }
+}
+
+#[test]
+fn filters_that_could_tell_of_hidden_rows_wait_for_the_policy() {
+    let mut w = world();
+    (0..150).filter(|i| *i != 7).for_each(|i| w.allow(ONE, "Company", &format!("c{i}")));
+    let mut c = w.app();
+    for filter in [
+        "title LIKE 'title 0a1' || chr(92)",
+        "title ~ '^title 0a1'",
+        "extra @> '{\"k\": 7}'",
+        "title ILIKE 'title 0a1'",
+    ] {
+        let plan = plan(&mut c, ONE, &format!("SELECT * FROM entry WHERE {filter}"));
+        assert!(!plan.contains("entry_title") && !plan.contains("entry_extra"), "{filter}\n{plan}");
+    }
+    // A pattern that is not known yet is not known to be harmless.
+    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE p(text) AS SELECT * FROM entry WHERE title LIKE $1").unwrap();
+    let generic = explain(&mut c, "EXECUTE p('title 0a1%')");
+    assert!(!generic.contains("entry_title"), "{generic}");
+}
