@@ -104,6 +104,14 @@ COMMENT ON FUNCTION docperm.link_options(text, text, text, integer, boolean) IS
     'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read. for_doctype is the doctype in whose form is picked. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link';
 
 
+CREATE FUNCTION docperm._administers() RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE STRICT COST 10
+AS 'MODULE_PATHNAME', 'docperm_administers_wrapper';
+
+COMMENT ON FUNCTION docperm._administers() IS
+    'Internal: whether the acting user is the Administrator or a System Manager, or nobody acts but a database superuser';
+
+
 CREATE FUNCTION docperm._permitted_values(allow text, context text, user_name text)
     RETURNS SETOF text
     LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1000 ROWS 10
@@ -130,6 +138,7 @@ REVOKE ALL ON FUNCTION docperm.permitted_documents(text, text)         FROM PUBL
 REVOKE ALL ON FUNCTION docperm.explain_access(text, text, text, text)  FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 

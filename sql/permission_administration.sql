@@ -2,28 +2,6 @@
 
 -- Who may administer ---------------------------------------------------------------------
 
-CREATE FUNCTION docperm._administers() RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT docperm.whoami() = 'Administrator'
-        OR EXISTS (SELECT
-                     FROM docperm.user_roles AS h
-                     JOIN docperm.users      AS u ON u.name = h.user_name AND u.enabled
-                     JOIN docperm.roles      AS r ON r.name = h.role      AND NOT r.disabled
-                    WHERE h.user_name = docperm.whoami()
-                      AND h.role      = 'System Manager')
-        -- The role that logged in or was SET; inside a SECURITY DEFINER function, current_user is another.
-        OR EXISTS (SELECT
-                     FROM pg_catalog.pg_roles AS r
-                    WHERE r.rolname = coalesce(nullif(current_setting('role'), 'none'), session_user)
-                      AND r.rolsuper);
-END;
-
-COMMENT ON FUNCTION docperm._administers() IS
-    'Internal: whether the acting user is the Administrator or a System Manager, or the database role a superuser';
-
-
 -- The right set_user_permissions makes its holder an administrator of other users, as far
 -- as documents go on which he has it. He must not come by more than he has himself, nor by
 -- a friend's help: so who is restricted to some documents hands out only those, and takes

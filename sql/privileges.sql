@@ -15,7 +15,6 @@ FROM PUBLIC;
 -- Internal functions. They run inside docperm's triggers and functions, which need no
 -- leave of the caller's.
 REVOKE ALL ON FUNCTION
-    docperm._administers(),
     docperm._ancestors(oid),
     docperm._base_type(oid),
     docperm._canonical_name(text, oid, integer, text),

@@ -1,4 +1,4 @@
-//! docperm.whoami(), docperm.set_user().
+//! docperm.whoami(), docperm.set_user(), docperm._administers().
 
 use crate::identity::{acting, become_user};
 
@@ -12,4 +12,10 @@ fn docperm_whoami() -> String {
 #[pgrx::pg_extern(sql = false)]
 fn docperm_set_user(user_name: Option<&str>, is_local: Option<bool>) {
     become_user(user_name, is_local.unwrap_or(true));
+}
+
+/// Whether who acts administers.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_administers() -> bool {
+    super::administers(&acting())
 }
