@@ -113,7 +113,11 @@ CREATE FUNCTION docperm.apply_user_permission(
     hide_descendants boolean = false
 ) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
+    SET search_path   = pg_catalog, pg_temp
+    -- What a text means as a date must not change between a check and what is done then.
+    SET datestyle     = 'ISO, YMD'
+    SET intervalstyle = 'postgres'
+    SET timezone      = 'UTC'
 AS $$
 DECLARE
     restricted text;
@@ -310,37 +314,49 @@ COMMENT ON FUNCTION docperm.default_value(text, name) IS
     'What a link of a new document is filled with for the acting user: the document of his user permissions that is marked is_default, or the only one that he is permitted; otherwise NULL. Errors: 42704 unknown doctype or column';
 
 
+-- What default_value() says of every link of a doctype, as column and value. It knows
+-- nothing of the row, which is the business of the trigger below.
+CREATE FUNCTION docperm._default_values(doctype text) RETURNS jsonb
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Who is not restricted has no default; a dump that is restored has all its values.
+    IF NOT EXISTS (SELECT FROM docperm.user_permissions AS p WHERE p.user_name = docperm.whoami()) THEN
+        RETURN '{}';
+    END IF;
+    RETURN (SELECT coalesce(jsonb_object_agg(f.column_name, v.value), '{}')
+              FROM docperm.doctype_fields AS f
+             CROSS JOIN LATERAL docperm.default_value(f.doctype, f.column_name) AS v (value)
+             WHERE f.doctype = _default_values.doctype
+               AND f.link_to IS NOT NULL
+               AND NOT f.ignore_user_permissions
+               AND v.value IS NOT NULL);
+END
+$$;
+
+COMMENT ON FUNCTION docperm._default_values(text) IS
+    'Internal: what docperm.default_value() answers for each link of the doctype that has a default for the acting user';
+
+
+-- With the privileges of whoever inserts: turning a row into jsonb and back runs casts
+-- and domain checks that belong to the table''s owner.
 CREATE FUNCTION docperm._fill_defaults() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
+    LANGUAGE plpgsql SECURITY INVOKER
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    given  jsonb;
-    filled jsonb := '{}';
-    link   name;
-    value  text;
+    defaults jsonb := docperm._default_values(TG_ARGV[0]);
+    given    jsonb;
+    filled   jsonb;
 BEGIN
-    -- Who is not restricted has no default; a dump that is restored has all its values.
-    IF NOT EXISTS (SELECT FROM docperm.user_permissions AS p WHERE p.user_name = docperm.whoami())
-       OR docperm._restoring() THEN
+    IF defaults = '{}' THEN
         RETURN NEW;
     END IF;
-
     given := to_jsonb(NEW);
-    FOR link IN
-        SELECT f.column_name
-          FROM docperm.doctype_fields AS f
-         WHERE f.doctype = TG_ARGV[0]
-           AND f.link_to IS NOT NULL
-           AND NOT f.ignore_user_permissions
-    LOOP
-        IF given -> link = 'null' THEN
-            value := docperm.default_value(TG_ARGV[0], link);
-            IF value IS NOT NULL THEN
-                filled := filled || jsonb_build_object(link, value);
-            END IF;
-        END IF;
-    END LOOP;
+    SELECT coalesce(jsonb_object_agg(d.key, d.value), '{}') INTO filled
+      FROM jsonb_each(defaults) AS d
+     WHERE given -> d.key = 'null';
     IF filled <> '{}' THEN
         NEW := jsonb_populate_record(NEW, filled);
     END IF;
@@ -352,6 +368,8 @@ COMMENT ON FUNCTION docperm._fill_defaults() IS
     'Internal: trigger on protected tables that fills links which a new row leaves out; its argument names the doctype';
 
 
+REVOKE ALL     ON FUNCTION docperm._default_values(text) FROM PUBLIC;
+GRANT  EXECUTE ON FUNCTION docperm._default_values(text) TO   PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.apply_user_permission(text, text, text, boolean, text[], boolean, boolean) FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.clear_user_permissions(text, text)                                         FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.default_value(text, name)                                                  FROM PUBLIC;

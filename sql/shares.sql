@@ -474,7 +474,11 @@ CREATE FUNCTION docperm.share(
     everyone  boolean = false
 ) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
+    SET search_path   = pg_catalog, pg_temp
+    -- What a text means as a date must not change between a check and what is done then.
+    SET datestyle     = 'ISO, YMD'
+    SET intervalstyle = 'postgres'
+    SET timezone      = 'UTC'
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -492,6 +496,21 @@ BEGIN
             MESSAGE = CASE WHEN to_everyone THEN 'a share is with one user or with everyone, not both'
                            ELSE 'nobody is named to share with' END,
             HINT    = 'Give a user_name, or set everyone.';
+    END IF;
+    -- Everybody is Guest before he has logged in.
+    IF receiver = 'Guest' AND NOT docperm._administers() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = format('user "%s" may not share with Guest', docperm.whoami()),
+            DETAIL  = 'What is shared with Guest is open to whoever has not logged in.',
+            HINT    = 'An administrator may.';
+    END IF;
+    IF receiver = docperm.whoami() AND NOT docperm._administers() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = format('user "%s" may not share with himself', docperm.whoami()),
+            DETAIL  = 'Such a share would outlive the rights that it was given by.',
+            HINT    = 'Share with others.';
     END IF;
     PERFORM docperm._require_shareable(given);
     given := docperm._share_rights(array_append(given, 'read'));
@@ -538,7 +557,11 @@ COMMENT ON FUNCTION docperm.share(text, text, text, text[], boolean) IS
 
 CREATE FUNCTION docperm.unshare(doctype text, document text, user_name text = NULL) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
+    SET search_path   = pg_catalog, pg_temp
+    -- What a text means as a date must not change between a check and what is done then.
+    SET datestyle     = 'ISO, YMD'
+    SET intervalstyle = 'postgres'
+    SET timezone      = 'UTC'
 AS $$
 DECLARE
     receiver text := nullif(docperm._user_name(unshare.user_name), '');

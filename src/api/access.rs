@@ -1,6 +1,6 @@
 //! docperm.has_permission().
 
-use super::{authority_asked_about, require_right, required};
+use super::{authority_asked_about, require_name_column, require_right, required};
 use crate::catalog::cache::Authority;
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
@@ -31,9 +31,13 @@ pub fn is_permitted(authority: &Authority, doctype: &str, ptype: &str, name: &st
     if matches!(ruling.predicate, Predicate::Never) {
         return false;
     }
-    let mut answer = false;
+    require_name_column(authority, doctype);
+    // Should several documents have the name, as partitions may, the right is had on all of them or on none.
+    let mut answer = None;
     document::find(&authority.site, doctype, name, |row| {
-        answer = ruling.predicate.matches(&mut document::typed_row(authority, doctype, row)).or_raise();
+        let is_permitted =
+            ruling.predicate.matches(&mut document::typed_row(authority, doctype, row)).or_raise();
+        answer = Some(answer.unwrap_or(true) && is_permitted);
     });
-    answer
+    answer.unwrap_or(false)
 }

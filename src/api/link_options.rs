@@ -3,12 +3,12 @@
 use pgrx::iter::TableIterator;
 use pgrx::name;
 
-use super::{require_grant, required};
+use super::{require_grant, require_name_column, required};
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
 use crate::identity::acting;
-use crate::rules::{Asking, Predicate};
+use crate::rules::{Asking, Doctype, Predicate};
 
 /// Name and title of documents that the acting user may select: by the right `select`, which opens nothing else, or by
 /// `read`.
@@ -26,6 +26,10 @@ fn docperm_link_options(
     let doctype = required(doctype, "doctype");
     let authority = cache::authority(&acting().user);
     require_grant(&authority, doctype);
+    require_name_column(&authority, doctype);
+    if let Some(form) = for_doctype {
+        require_form(&authority, doctype, form);
+    }
     let ignores = ignore_user_permissions.unwrap_or(false);
     if ignores {
         require_ignoring_link(&authority, doctype, for_doctype);
@@ -58,15 +62,42 @@ fn docperm_link_options(
     TableIterator::new(options)
 }
 
+/// Refuses a form that has no link to what is picked: user permissions that apply to it would be looked at, and others not,
+/// for nothing but to see more.
+fn require_form(authority: &Authority, doctype: &str, form: &str) {
+    let Some(definition) = authority.site.model.doctypes.get(form) else {
+        Fault::unknown(format!("unknown doctype \"{form}\""))
+            .hint("for_doctype names a registered doctype.")
+            .raise()
+    };
+    if !definition.links.iter().any(|link| link.target == doctype) {
+        Fault::bad_argument(format!("{form} has no link to {doctype}"))
+            .hint("Leave for_doctype out, or declare the link with docperm.set_field().")
+            .raise();
+    }
+}
+
+/// Whether the user fills in forms of this doctype at all.
+fn fills_in(authority: &Authority, form: &str) -> bool {
+    let may = |ptype| authority.ruling(form, ptype).map_err(Fault::from).or_raise().at_doctype_level;
+    may("create") || may("write")
+}
+
 fn require_ignoring_link(authority: &Authority, doctype: &str, for_doctype: Option<&str>) {
     let form = for_doctype.and_then(|form| authority.site.model.doctypes.get(form));
+    // That a tree's nodes name their parents is structure, and lets nobody see the whole tree.
+    let is_structure = |form: &Doctype, column: &str| form.tree_parent_column.as_deref() == Some(column);
     let has_link = form.is_some_and(|form| {
-        form.links.iter().any(|link| link.target == doctype && link.ignore_user_permissions)
+        if !fills_in(authority, &form.name) {
+            return false;
+        }
+        let mut links = form.links.iter().filter(|link| !is_structure(form, &link.column));
+        links.any(|link| link.target == doctype && link.ignore_user_permissions)
     });
     if !has_link {
         Fault::denied(format!("user permissions cannot be ignored when picking {doctype} here"))
             .detail(match for_doctype {
-                Some(form) => format!("{form} has no link to {doctype} that ignores user permissions."),
+                Some(form) => format!("{form} needs a link to {doctype} that ignores user permissions, and the user create or write on it."),
                 None => "Without for_doctype it is not known which link is picked.".to_owned(),
             })
             .hint(

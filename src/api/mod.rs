@@ -100,3 +100,14 @@ fn required<'a>(argument: Option<&'a str>, name: &str) -> &'a str {
             .raise()
     })
 }
+
+/// Refuses to look for rows by name where they have none: those of a child table with a key of several columns.
+fn require_name_column(authority: &Authority, doctype: &str) {
+    let definition = authority.site.model.doctypes.get(doctype);
+    if definition.is_some_and(|definition| definition.name_column.is_empty()) {
+        Fault::bad_argument(format!("rows of \"{doctype}\" have no names"))
+            .detail("It is a child table without a column of its own that tells its rows apart.")
+            .hint("Ask about the documents that its rows belong to.")
+            .raise();
+    }
+}

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use pgrx::iter::{SetOfIterator, TableIterator};
 use pgrx::name;
 
-use super::{authority_asked_about, require_grant, required};
+use super::{authority_asked_about, require_grant, require_name_column, required};
 use crate::catalog::cache::{self, Ruling};
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
@@ -19,6 +19,7 @@ fn docperm_permitted_documents(
     let doctype = required(doctype, "doctype");
     let authority = authority_asked_about(user_name);
     require_grant(&authority, doctype);
+    require_name_column(&authority, doctype);
     let ruling = |right: &'_ str| authority.ruling(doctype, right).map_err(Fault::from).or_raise();
     let rulings: Vec<(&String, Rc<Ruling>)> =
         authority.site.rights.iter().map(|right| (right, ruling(right))).collect();

@@ -60,16 +60,19 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
     }
 
     fn parent_satisfies(&mut self, link: &ParentLink, predicate: &Predicate) -> Result<bool, Fault> {
-        let Some(name) = self.text(&link.column)? else { return Ok(false) };
-        let (authority, mut found) = (self.authority, Ok(false));
+        let Some(name) = self.text(&link.column)?.filter(|name| !name.is_empty()) else { return Ok(false) };
+        // Should several documents have the name, as partitions may, all of them must satisfy it.
+        let (authority, mut found) = (self.authority, None);
         if authority.site.relations.contains_key(&link.doctype) {
             find(&authority.site, &link.doctype, &name, |row| {
-                if !link.created_now || row.is_of_this_transaction() {
-                    found = predicate.matches(&mut typed_row(authority, &link.doctype, row));
+                let counts = !link.created_now || row.is_of_this_transaction();
+                if !matches!(found, Some(Ok(false) | Err(_))) {
+                    let satisfies = || predicate.matches(&mut typed_row(authority, &link.doctype, row));
+                    found = Some(if counts { satisfies() } else { Ok(false) });
                 }
             });
         }
-        found
+        found.unwrap_or(Ok(false))
     }
 
     fn every_child_satisfies(&mut self, link: &ChildLink, predicate: &Predicate) -> Result<bool, Fault> {

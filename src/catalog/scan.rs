@@ -83,6 +83,12 @@ impl Table {
         self.0
     }
 
+    /// It has, or once had, partitions or inheritors.
+    pub fn has_children(&self) -> bool {
+        // SAFETY: open.
+        unsafe { (*(*self.0).rd_rel).relhassubclass }
+    }
+
     /// Its name, quoted where needed and qualified, for messages.
     pub fn name(&self) -> String {
         // SAFETY: open; the catalog's name is NUL-terminated.
@@ -172,9 +178,7 @@ impl Table {
 
     /// Calls `visit` with each table that stores rows of this one: itself, or its partitions and inheritors.
     fn each_storage(&self, mut visit: impl FnMut(&Table)) {
-        // SAFETY: open.
-        let has_children = unsafe { (*(*self.0).rd_rel).relhassubclass };
-        if !has_children {
+        if !self.has_children() {
             return visit(self);
         }
         // SAFETY: returns a list of OIDs, locked, the parent first.

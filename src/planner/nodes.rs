@@ -43,6 +43,19 @@ pub unsafe fn is_not_true(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
     }
 }
 
+/// `NOT argument`.
+///
+/// # Safety
+/// The argument is a boolean expression.
+pub unsafe fn not(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: a node of valid parts.
+    unsafe {
+        let mut arguments = PgList::<pg_sys::Node>::new();
+        arguments.push(argument);
+        pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, arguments.into_pg(), -1).cast()
+    }
+}
+
 /// `argument IS NULL`.
 ///
 /// # Safety

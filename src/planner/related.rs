@@ -50,9 +50,7 @@ impl Lowering<'_> {
                 conditions.push(nodes::is_not_true(related.lower(predicate)));
                 conditions
             });
-            let mut argument = PgList::<pg_sys::Node>::new();
-            argument.push(exists);
-            pg_sys::makeBoolExpr(pg_sys::BoolExprType::NOT_EXPR, argument.into_pg(), -1).cast()
+            nodes::not(exists)
         }
     }
 
@@ -105,13 +103,30 @@ impl Lowering<'_> {
                 return expression.cast();
             }
             // Keys of different types, such as integers of different length: an operator of PostgreSQL's own, by name, so
-            // that no search_path can put another in its place.
+            // that no search_path can put another in its place. If there is none, their texts are compared.
             let mut name = PgList::<pg_sys::Node>::new();
             name.push(pg_sys::makeString(pg_sys::pstrdup(c"pg_catalog".as_ptr())).cast());
             name.push(pg_sys::makeString(pg_sys::pstrdup(c"=".as_ptr())).cast());
+            let name = name.into_pg();
             let state = pg_sys::make_parsestate(std::ptr::null_mut());
-            let expression =
-                pg_sys::make_op(state, name.into_pg(), inner.node, outer.node, std::ptr::null_mut(), -1);
+            let type_of = |node| pg_sys::exprType(node);
+            let operator = pg_sys::oper(state, name, type_of(inner.node), type_of(outer.node), true, -1);
+            let as_text = |node| {
+                let conversion = nodes::alloc::<pg_sys::CoerceViaIO>(pg_sys::NodeTag::T_CoerceViaIO);
+                (*conversion).arg = node;
+                (*conversion).resulttype = pg_sys::TEXTOID;
+                (*conversion).resultcollid = pg_sys::DEFAULT_COLLATION_OID;
+                (*conversion).coerceformat = pg_sys::CoercionForm::COERCE_EXPLICIT_CAST;
+                (*conversion).location = -1;
+                conversion.cast::<pg_sys::Node>()
+            };
+            let (left, right) = if operator.is_null() {
+                (as_text(inner.node.cast()), as_text(outer.node.cast()))
+            } else {
+                pg_sys::ReleaseSysCache(operator);
+                (inner.node, outer.node)
+            };
+            let expression = pg_sys::make_op(state, name, left, right, std::ptr::null_mut(), -1);
             pg_sys::assign_expr_collations(state, expression.cast());
             pg_sys::free_parsestate(state);
             expression.cast()

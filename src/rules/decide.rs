@@ -55,7 +55,8 @@ pub struct Decision<'a> {
 pub struct ParentDecision<'a> {
     /// What is decided on the document.
     pub decision: Decision<'a>,
-    /// What is decided on a document that was inserted just now: who creates a document creates its child rows, too.
+    /// What is decided on a document of the user's own that was written just now: who creates a document creates its child
+    /// rows, too. Without an owner column nobody knows whose it is.
     pub when_created: Option<Box<Decision<'a>>>,
     /// What limits the row itself when it is written, beside what limits the document.
     pub restrictions: Vec<Restriction>,
@@ -154,8 +155,10 @@ impl<'a> Question<'a> {
         let mut parents = vec![];
         for doctype in self.model.doctypes.values().filter(|doctype| parentage.admits(doctype)) {
             let decision = self.decide(&doctype.name, on_document, Asking::default())?;
-            let when_created = match ptype {
-                "create" => Some(Box::new(self.decide(&doctype.name, "create", Asking::default())?)),
+            let when_created = match (ptype, &doctype.owner_column) {
+                ("create", Some(_)) => {
+                    Some(Box::new(self.decide(&doctype.name, "create", Asking::default())?))
+                }
                 _ => None,
             };
             let checks_row = matches!(ptype, "create" | "write") && self.model.check_child_links;
@@ -298,7 +301,12 @@ impl Decision<'_> {
             ]),
         };
         let created = parent.when_created.as_ref().map_or(Predicate::Never, |decision| {
-            Predicate::all([row(), Predicate::parent(link(true), decision.predicate())])
+            let column = decision.doctype.owner_column.clone().unwrap_or_default();
+            let own = Predicate::Is { column, text: self.user.to_owned() };
+            Predicate::all([
+                row(),
+                Predicate::parent(link(true), Predicate::all([own, decision.predicate()])),
+            ])
         });
         Predicate::all([claims, Predicate::any([belongs, created])])
     }

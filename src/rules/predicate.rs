@@ -49,7 +49,7 @@ pub struct ParentLink {
     pub column: String,
     /// The document's doctype.
     pub doctype: String,
-    /// Only a document that the present transaction has inserted.
+    /// Only a document that the present transaction has written.
     pub created_now: bool,
 }
 

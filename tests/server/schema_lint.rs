@@ -20,8 +20,9 @@ const FOR_EVERYBODY: [&str; 13] = [
     "whoami",
 ];
 
-/// Internal functions that plans call with the privileges of whoever runs the query.
-const CALLED_BY_PLANS: [&str; 11] = [
+/// Internal functions that plans and triggers call with the privileges of whoever runs the query.
+const CALLED_BY_PLANS: [&str; 12] = [
+    "_default_values",
     "_enum_eq",
     "_enum_ne",
     "_is_of_this_transaction",
