@@ -1,6 +1,7 @@
 //! Who is compared: every form of the filter, each on a connection of its own, for one kind of user.
 
 use crate::Result;
+use crate::cases::{self, Case};
 use crate::data::{self, Permitted};
 use crate::docperm;
 use crate::options::Options;
@@ -24,6 +25,8 @@ pub enum Form {
     Literal,
     /// Hand-written with a semi-join.
     SemiJoin,
+    /// Hand-written with an anti-join.
+    AntiJoin,
     /// The baseline once more, on another connection: what it differs by is noise.
     Control,
     /// docperm's policy.
@@ -39,6 +42,7 @@ impl Form {
             Form::Plain => "no RLS",
             Form::Literal => "hand-written, literal array",
             Form::SemiJoin => "hand-written, semi-join",
+            Form::AntiJoin => "hand-written, anti-join",
             Form::Control => "baseline again",
             Form::Docperm => "docperm",
             Form::Rival(place) => RIVALS[place].title,
@@ -83,16 +87,29 @@ impl Protocol {
     }
 }
 
-/// The connections of all forms for one number of links and permitted values.
+/// The connections of all forms for one kind of user.
 pub struct Contest {
+    /// What kind that is, beyond restricted links; empty otherwise.
+    pub case: &'static str,
+    /// What docperm may take, in times of the baseline, where that does not depend on the query.
+    pub most: Option<f64>,
     /// How many links are restricted.
     pub links: usize,
     /// How many values of each are permitted; 0 means unrestricted.
     pub size: usize,
     /// All forms.
     pub contenders: Vec<Contender>,
-    permitted: Vec<Permitted>,
+    baselines: Vec<Form>,
+    handwriting: Handwriting,
     ids: Vec<String>,
+}
+
+/// What the hand-written forms are made from.
+enum Handwriting {
+    /// The values permitted on links.
+    Links(Vec<Permitted>),
+    /// Conditions as they are.
+    Conditions(Vec<(Form, Option<String>)>),
 }
 
 /// One form, ready to run the current statement.
@@ -147,12 +164,47 @@ impl Contest {
                 Ok(Contender { form, connection, text: String::new(), protocol: Protocol::Simple })
             })
             .collect::<Result<_>>()?;
-        Ok(Contest { links, size, contenders, permitted, ids })
+        Ok(Contest {
+            case: "",
+            most: None,
+            links,
+            size,
+            contenders,
+            baselines: baselines(size).to_vec(),
+            handwriting: Handwriting::Links(permitted),
+            ids,
+        })
+    }
+
+    /// Connects docperm and the hand-written forms of a case.
+    pub fn of_case(server: &Server, case: &Case, ids: Vec<String>) -> Result<Contest> {
+        let baselines: Vec<Form> = case.conditions.iter().map(|(form, _)| *form).collect();
+        let contenders = baselines
+            .iter()
+            .copied()
+            .chain([Form::Control, Form::Docperm])
+            .map(|form| {
+                let role = if form == Form::Docperm { case.role.as_str() } else { "bench_plain" };
+                let mut connection = server.measured(role, &[("search_path", "erp")])?;
+                server.pin(&mut connection)?;
+                Ok(Contender { form, connection, text: String::new(), protocol: Protocol::Simple })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Contest {
+            case: case.title,
+            most: Some(cases::MOST),
+            links: 0,
+            size: case.size,
+            contenders,
+            baselines,
+            handwriting: Handwriting::Conditions(case.conditions.clone()),
+            ids,
+        })
     }
 
     /// What the others are held against: one form, or two of which the faster counts.
-    pub fn baselines(&self) -> &'static [Form] {
-        baselines(self.size)
+    pub fn baselines(&self) -> &[Form] {
+        &self.baselines
     }
 
     /// Gives every contender its statement for a query. The control runs what `baseline` runs.
@@ -172,9 +224,15 @@ impl Contest {
     }
 
     fn text(&self, query: &Query, form: Form) -> String {
-        query.text(match form {
-            Form::Literal => Handwritten::Literal(&self.permitted),
-            Form::SemiJoin => Handwritten::SemiJoin(&self.permitted),
+        query.text(match (&self.handwriting, form) {
+            (Handwriting::Links(permitted), Form::Literal) => Handwritten::Literal(permitted),
+            (Handwriting::Links(permitted), Form::SemiJoin) => Handwritten::SemiJoin(permitted),
+            (Handwriting::Conditions(conditions), _) => {
+                let condition = conditions.iter().find(|(of, _)| *of == form);
+                condition
+                    .and_then(|(_, condition)| condition.as_deref())
+                    .map_or(Handwritten::Nothing, Handwritten::Condition)
+            }
             _ => Handwritten::Nothing,
         })
     }

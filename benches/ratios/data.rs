@@ -7,7 +7,7 @@ use crate::server::Server;
 use crate::wire::Wire;
 
 /// Documents that links point to, of each kind.
-const TARGETS: usize = 200_000;
+pub const TARGETS: usize = 200_000;
 
 /// A link column of the documents.
 pub struct Link {

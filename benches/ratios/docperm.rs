@@ -29,16 +29,10 @@ pub fn install(admin: &mut Wire, options: &Options) -> Result {
              INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('{doctype}', 'Bench Reader', '{{read}}')"
         ))?;
     }
-    for links in &options.links {
+    for links in options.links.iter().filter(|_| options.wants_links()) {
         for size in &options.sizes {
             let (role, user) = (role(*links, *size), user(*links, *size));
-            admin.run(&format!(
-                "CREATE ROLE {role} LOGIN;
-                 GRANT USAGE ON SCHEMA erp TO {role};
-                 GRANT SELECT ON ALL TABLES IN SCHEMA erp TO {role};
-                 INSERT INTO docperm.users (name, email, db_role) VALUES ('{user}', '{user}', '{role}');
-                 INSERT INTO docperm.user_roles (user_name, role) VALUES ('{user}', 'Bench Reader')"
-            ))?;
+            add_user(admin, &role, true)?;
             for link in &LINKS[..*links] {
                 admin.run(&format!(
                     "INSERT INTO docperm.user_permissions (user_name, allow, for_value)
@@ -49,6 +43,23 @@ pub fn install(admin: &mut Wire, options: &Options) -> Result {
         }
     }
     admin.run("VACUUM (ANALYZE)")?;
+    Ok(())
+}
+
+/// Makes a database role and the user whom docperm takes it for, with the role that may read everything or without any.
+pub fn add_user(admin: &mut Wire, role: &str, reads: bool) -> Result {
+    let user = format!("{role}@example.com");
+    admin.run(&format!(
+        "CREATE ROLE {role} LOGIN;
+         GRANT USAGE ON SCHEMA erp TO {role};
+         GRANT SELECT ON ALL TABLES IN SCHEMA erp TO {role};
+         INSERT INTO docperm.users (name, email, db_role) VALUES ('{user}', '{user}', '{role}')"
+    ))?;
+    if reads {
+        admin.run(&format!(
+            "INSERT INTO docperm.user_roles (user_name, role) VALUES ('{user}', 'Bench Reader')"
+        ))?;
+    }
     Ok(())
 }
 

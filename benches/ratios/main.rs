@@ -7,11 +7,14 @@
 //!
 //! - `data`, `queries`: the tables and what is asked of them, with the hand-written WHERE
 //! - `docperm`, `rivals`: the contenders
-//! - `contest`, `measure`, `change`, `statistics`: who runs when, and what is made of the times
+//! - `cases`: child tables and shares
+//! - `contest`, `measure`, `change`, `churn`, `statistics`: who runs when, and what is made of the times
 //! - `server`, `wire`: a throwaway server, and a client that adds little of its own
 //! - `options`, `report`: command line and Markdown
 
+mod cases;
 mod change;
+mod churn;
 mod contest;
 mod data;
 mod docperm;
@@ -27,7 +30,7 @@ mod wire;
 use contest::{Contest, Protocol};
 use measure::{Clock, Meter};
 use options::Options;
-use queries::QUERIES;
+use queries::{QUERIES, Query};
 use report::Report;
 use server::Server;
 use std::process::ExitCode;
@@ -47,7 +50,12 @@ fn main() -> ExitCode {
 }
 
 fn run(options: Options) -> Result {
-    let known = QUERIES.iter().map(|query| query.key).chain(["change"]).collect::<Vec<_>>();
+    let known = QUERIES
+        .iter()
+        .map(|query| query.key)
+        .chain(cases::KEYS)
+        .chain(["change", "churn"])
+        .collect::<Vec<_>>();
     if let Some(unknown) = options.only.iter().find(|only| !known.contains(&only.as_str())) {
         return Err(format!("--only {unknown}: there are {}", known.join(", ")).into());
     }
@@ -60,32 +68,46 @@ fn run(options: Options) -> Result {
         eprintln!("{:.0} s: protecting them, loading permissions", start.elapsed().as_secs_f64());
         docperm::install(&mut admin, &options)?;
     }
+    let cases =
+        if cases::wanted(&options) { cases::install(&server, &mut admin, &options)? } else { Vec::new() };
     eprintln!("{:.0} s: measuring", start.elapsed().as_secs_f64());
 
     let heading = heading(&mut admin, &server, &options)?;
-    let mut report = Report { heading, cells: Vec::new(), changes: Vec::new() };
-    let mut meter = Meter::new(&options);
-    for links in &options.links {
+    let mut report = Report { heading, cells: Vec::new(), changes: Vec::new(), churns: Vec::new() };
+    let links = if options.wants_links() { options.links.as_slice() } else { &[] };
+    let runs_of_all: usize =
+        QUERIES.iter().filter(|query| options.wants(query.key)).map(|query| runs(query).len()).sum();
+    let measured_cases = || cases.iter().filter(|case| options.wants(case.key));
+    let runs_of_cases: usize =
+        measured_cases().flat_map(|case| &case.queries).map(|query| case_runs(query).len()).sum();
+    let cells = runs_of_all * links.len() * options.sizes.len() + runs_of_cases;
+    let mut meter = Meter::new(&options, start + options.time_limit, cells);
+    let mut measure = |contest: &mut Contest, query, protocol, clock| -> Result {
+        let cell = meter.cell(contest, query, protocol, clock)?;
+        eprintln!("{:>4.0} s {}", start.elapsed().as_secs_f64(), report::progress(&cell));
+        if options.plans && cell.misses() {
+            eprint!("{}", report::plans(&cell));
+        }
+        report.cells.push(cell);
+        Ok(())
+    };
+    for case in measured_cases() {
+        let mut contest = case.open(&server, &mut admin)?;
+        for query in &case.queries {
+            for (protocol, clock) in case_runs(query) {
+                measure(&mut contest, query, protocol, clock)?;
+            }
+        }
+    }
+    if options.docperm && options.wants("churn") {
+        report.churns = churn::measure(&server, &mut admin, &cases, &options)?;
+    }
+    for links in links {
         for size in &options.sizes {
-            meter.begin();
             let mut contest = Contest::open(&server, &mut admin, &options, *links, *size)?;
             for query in QUERIES.iter().filter(|query| options.wants(query.key)) {
-                let mut runs =
-                    vec![(Protocol::Simple, Clock::Execution), (Protocol::Generic, Clock::Execution)];
-                if query.key == "pk" {
-                    runs.extend([
-                        (Protocol::Simple, Clock::RoundTrip),
-                        (Protocol::Prepared, Clock::RoundTrip),
-                        (Protocol::Generic, Clock::RoundTrip),
-                    ]);
-                }
-                for (protocol, clock) in runs {
-                    let cell = meter.cell(&mut contest, query, protocol, clock)?;
-                    eprintln!("{:>4.0} s {}", start.elapsed().as_secs_f64(), report::progress(&cell));
-                    if options.plans && cell.misses() {
-                        eprint!("{}", report::plans(&cell));
-                    }
-                    report.cells.push(cell);
+                for (protocol, clock) in runs(query) {
+                    measure(&mut contest, query, protocol, clock)?;
                 }
             }
             let largest = options.sizes.iter().max() == Some(size);
@@ -102,6 +124,27 @@ fn run(options: Options) -> Result {
         report::write(path, &markdown)?;
     }
     Ok(())
+}
+
+/// How a query is measured.
+fn runs(query: &Query) -> Vec<(Protocol, Clock)> {
+    let mut runs = vec![(Protocol::Simple, Clock::Execution), (Protocol::Generic, Clock::Execution)];
+    if query.is_lookup() {
+        runs.extend(
+            [Protocol::Simple, Protocol::Prepared, Protocol::Generic]
+                .map(|protocol| (protocol, Clock::RoundTrip)),
+        );
+    }
+    runs
+}
+
+/// How a query of a case is measured.
+fn case_runs(query: &Query) -> Vec<(Protocol, Clock)> {
+    let mut runs = vec![(Protocol::Simple, Clock::Execution), (Protocol::Generic, Clock::Execution)];
+    if query.is_lookup() {
+        runs.push((Protocol::Prepared, Clock::RoundTrip));
+    }
+    runs
 }
 
 /// When, where, and on what.

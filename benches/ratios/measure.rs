@@ -15,7 +15,14 @@ use std::time::{Duration, Instant};
 const SLOW_CELLS: u32 = 2;
 
 /// The rivals' share of the time, at most.
-const RIVALS_SHARE: f64 = 0.5;
+const RIVALS_SHARE: f64 = 0.3;
+
+/// With more than one link rivals are measured for so many values only.
+const RIVALS_SIZES: [usize; 2] = [100, 10_000];
+
+/// The share of a cell's time that its first pass may take: checking the answers, and the plans of long literals, take
+/// some, too, and more passes may follow.
+const PASS_SHARE: f64 = 0.35;
 
 /// A ratio that may or may not be a miss is worth so many times the repetitions, all counted together.
 const PASSES: usize = 4;
@@ -65,9 +72,13 @@ pub enum Clock {
 pub struct Cell {
     /// Key and title of the query.
     pub query: (&'static str, &'static str),
+    /// The case, beyond restricted links; empty otherwise.
+    pub case: &'static str,
+    /// What docperm may take there, in times of the baseline.
+    pub most: Option<f64>,
     /// How many links are restricted.
     pub links: usize,
-    /// How many values are permitted.
+    /// How many values are permitted, or documents shared.
     pub size: usize,
     /// By which protocol.
     pub protocol: Protocol,
@@ -80,6 +91,14 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// The query, and the case that it belongs to.
+    pub fn title(&self) -> String {
+        match self.case {
+            "" => self.query.1.into(),
+            case => format!("{case}: {}", self.query.1),
+        }
+    }
+
     /// The times of a form.
     pub fn timing(&self, form: Form) -> Option<&Timing> {
         self.timings.iter().find(|timing| timing.form == form)
@@ -106,6 +125,9 @@ impl Cell {
 
     /// What docperm is held against here, and how much slower it may be, if there is a target.
     pub fn target(&self) -> Option<(Form, f64)> {
+        if let Some(most) = self.most {
+            return Some((self.baseline, most));
+        }
         match (self.clock, self.protocol, self.size) {
             (Clock::Execution, _, 0) => Some((Form::Plain, 1.02)),
             (Clock::Execution, _, 100_000..) => Some((Form::SemiJoin, 1.10)),
@@ -140,10 +162,9 @@ pub struct Meter {
     /// From which time on a rival is measured once, and counts as slow, in milliseconds.
     once: f64,
     slow: f64,
-    quick: bool,
     time_limit: Duration,
-    contests: usize,
-    contests_begun: usize,
+    cells: u32,
+    cells_left: u32,
     /// What the rivals have taken so far.
     rivals_took: Duration,
     slow_cells: HashMap<(&'static str, usize, Form), u32>,
@@ -151,33 +172,30 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter with the repetitions that the options ask for.
-    pub fn new(options: &Options) -> Meter {
+    /// A meter with the repetitions that the options ask for, as far as there is time until the deadline for so many cells.
+    pub fn new(options: &Options, deadline: Instant, cells: usize) -> Meter {
         let (main, rival, slow) = if options.quick { (120, 40, 200.0) } else { (1200, 250, 800.0) };
         Meter {
-            deadline: Instant::now() + options.time_limit,
+            deadline,
+            cells_left: cells as u32,
             main_budget: Duration::from_millis(main),
             rival_budget: Duration::from_millis(rival),
             once: 2.0 * rival as f64,
             slow,
-            quick: options.quick,
-            time_limit: options.time_limit,
-            contests: options.links.len() * options.sizes.len(),
-            contests_begun: 0,
+            time_limit: deadline.saturating_duration_since(Instant::now()),
+            cells: cells as u32,
             rivals_took: Duration::ZERO,
             slow_cells: HashMap::new(),
             random: Random(options.seed),
         }
     }
 
-    /// Tells that the next user is measured: the rivals' share of the time is dealt out by user.
-    pub fn begin(&mut self) {
-        self.contests_begun += 1;
-    }
-
-    fn rivals_have_time(&self, protocol: Protocol, clock: Clock) -> bool {
-        let dealt = RIVALS_SHARE * self.contests_begun as f64 / self.contests as f64;
-        let wanted = !self.quick || protocol == Protocol::Simple || clock == Clock::RoundTrip;
+    /// The rivals are sampled: what they cost hardly depends on the protocol, and grows evenly with the links. Their share
+    /// of the time is dealt out by cells.
+    fn rivals_take_part(&self, cell: &Cell) -> bool {
+        let wanted = (cell.protocol == Protocol::Simple || cell.clock == Clock::RoundTrip)
+            && (cell.links == 1 || RIVALS_SIZES.contains(&cell.size));
+        let dealt = RIVALS_SHARE * f64::from(self.cells - self.cells_left) / f64::from(self.cells);
         wanted && self.rivals_took.as_secs_f64() < self.time_limit.as_secs_f64() * dealt
     }
 
@@ -189,11 +207,18 @@ impl Meter {
         protocol: Protocol,
         clock: Clock,
     ) -> Result<Cell> {
-        let late = Instant::now() > self.deadline;
+        // What is left of the time is dealt out to the cells that are left, so that the last get as much as the first.
+        let begun = Instant::now();
+        let share = self.deadline.saturating_duration_since(begun) / self.cells_left.max(1);
+        self.cells_left = self.cells_left.saturating_sub(1);
+        let main_budget = self.main_budget.min(share.mul_f64(PASS_SHARE));
+        let late = begun > self.deadline;
         let first = contest.baselines()[0];
         contest.set(query, protocol, first)?;
         let mut cell = Cell {
             query: (query.key, query.title),
+            case: contest.case,
+            most: contest.most,
             links: contest.links,
             size: contest.size,
             protocol,
@@ -208,7 +233,7 @@ impl Meter {
         }
 
         let mut main = vec![cell.baseline, Form::Control, Form::Docperm];
-        if contest.size > 1_000 && !main.contains(&Form::SemiJoin) {
+        if contest.baselines().contains(&Form::SemiJoin) && !main.contains(&Form::SemiJoin) {
             main.push(Form::SemiJoin);
         }
         for timing in cell.timings.iter_mut().filter(|timing| main.contains(&timing.form)) {
@@ -246,7 +271,7 @@ impl Meter {
         let allowed = |budget: Duration, turn: Duration| {
             (budget.as_secs_f64() / (turn.as_secs_f64() * block as f64).max(1e-6)) as usize
         };
-        let main_rounds = if late { least } else { allowed(self.main_budget, main_turn).clamp(least, most) };
+        let main_rounds = if late { least } else { allowed(main_budget, main_turn).clamp(least, most) };
 
         for pass in 0..PASSES {
             let mut rounds: HashMap<Form, usize> = HashMap::new();
@@ -280,7 +305,8 @@ impl Meter {
                     }
                 }
             }
-            if late || main_turn > 5 * LONG_TURN || !(cell.misses() && cell.is_noise()) {
+            let out_of_time = begun.elapsed() > share.mul_f64(2.0 * (1.0 - PASS_SHARE));
+            if late || out_of_time || main_turn > 5 * LONG_TURN || !(cell.misses() && cell.is_noise()) {
                 break;
             }
         }
@@ -298,7 +324,7 @@ impl Meter {
         let repetitions = if contest.arguments(query, 0).is_empty() { 1 } else { 3 };
         let arguments: Vec<_> =
             (0..repetitions).map(|repetition| contest.arguments(query, repetition)).collect();
-        let rivals_have_time = self.rivals_have_time(cell.protocol, cell.clock);
+        let rivals_take_part = self.rivals_take_part(cell);
         let mut expected: Option<Vec<Vec<Row>>> = None;
         let baselines = contest.baselines().len();
         for contender in &mut contest.contenders {
@@ -315,7 +341,7 @@ impl Meter {
                 planning: Vec::new(),
                 plan: Vec::new(),
             };
-            if too_slow || form.is_rival() && (late || !rivals_have_time) {
+            if too_slow || form.is_rival() && (late || !rivals_take_part) {
                 timing.outcome = if too_slow { Outcome::TooSlow } else { Outcome::NoTime };
                 cell.timings.push(timing);
                 continue;
@@ -398,7 +424,7 @@ fn take_turn(
 /// The faster of the hand-written forms. Unprepared, planning counts too: a long literal is planned each time.
 fn faster_baseline(contest: &mut Contest, query: &Query, cell: &mut Cell) -> Result<Form> {
     let mut best = (f64::INFINITY, Form::SemiJoin);
-    for form in [Form::SemiJoin, Form::Literal] {
+    for form in [Form::SemiJoin, Form::AntiJoin, Form::Literal] {
         let outcome = cell.timing(form).map(|timing| &timing.outcome);
         if !matches!(outcome, Some(Outcome::Measured)) {
             continue;

@@ -1,6 +1,7 @@
 //! What can be asked for on the command line.
 
 use crate::Result;
+use crate::queries::QUERIES;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,11 +10,12 @@ Measures docperm against the hand-written WHERE and against other forms of row-l
 
   --quick            100,000 rows, few repetitions, prepared rivals for the primary key only: about five minutes
   --rows N           rows of the main tables (default 1,000,000)
-  --only QUERY       one query only: count, latest, pk, filter, like, numeric, join, partitioned; or `change` for
-                     the first query after a permission change; may be given several times
+  --only QUERY       one query only: count, latest, pk, filter, like, numeric, join, partitioned; or a part:
+                     `change` (the first query after a permission change), `children` (child tables), `shares`,
+                     `churn` (throughput while others' shares change); may be given several times
   --sizes N,N        numbers of permitted values (default 0,1,10,100,1000,10000,100000; 0 = unrestricted)
   --links N,N        numbers of restricted links, 1 or 3 (default 1,3)
-  --minutes N        after that time only the least is measured (default 17; 2 with --quick)
+  --minutes N        the time that all repetitions together may take, from the start (default 13; 3 with --quick)
   --seed N           another data set (default 1)
   --set NAME=VALUE   a setting for all measured connections
   --without-docperm  leaves docperm out
@@ -33,7 +35,7 @@ pub struct Options {
     pub sizes: Vec<usize>,
     /// How many of the three links are restricted.
     pub links: Vec<usize>,
-    /// From then on only the least is measured.
+    /// The time that the repetitions may take; from then on only the least is measured.
     pub time_limit: Duration,
     /// Decides the data.
     pub seed: u64,
@@ -100,12 +102,17 @@ impl Options {
             };
         }
         if options.time_limit.is_zero() {
-            options.time_limit = Duration::from_secs(if options.quick { 120 } else { 17 * 60 });
+            options.time_limit = Duration::from_secs(if options.quick { 180 } else { 13 * 60 });
         }
         if options.links.iter().any(|links| ![1, 3].contains(links)) {
             return Err("--links: 1 and 3 are what there is".into());
         }
         Ok(Some(options))
+    }
+
+    /// Whether anything about restricted links is to be measured.
+    pub fn wants_links(&self) -> bool {
+        QUERIES.iter().map(|query| query.key).chain(["change"]).any(|key| self.wants(key))
     }
 
     /// Whether `key` is among what is to be measured.

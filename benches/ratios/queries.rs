@@ -118,6 +118,68 @@ pub const QUERIES: &[Query] = &[
     },
 ];
 
+/// Queries of a child table, whose rows follow their document.
+pub const CHILD_QUERIES: &[Query] = &[
+    Query {
+        key: "child-count",
+        title: "count + sum of child rows",
+        select: "SELECT count(*), sum(amount) FROM delivery_item",
+        tables: &[(Table::Document, "delivery_item")],
+        condition: "",
+        tail: "",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "child-latest",
+        title: "latest 20 child rows",
+        select: "SELECT id, parent, project, amount FROM delivery_item",
+        tables: &[(Table::Document, "delivery_item")],
+        condition: "",
+        tail: " ORDER BY id DESC LIMIT 20",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "child-pk",
+        title: "child row by primary key",
+        select: "SELECT id, parent, project, amount FROM delivery_item",
+        tables: &[(Table::Document, "delivery_item")],
+        condition: "id = $1",
+        tail: "",
+        arguments: Arguments::Id,
+    },
+];
+
+/// Queries of documents that have child rows.
+pub const PARENT_QUERIES: &[Query] = &[
+    Query {
+        key: "parent-count",
+        title: "count + sum",
+        select: "SELECT count(*), sum(grand_total) FROM delivery",
+        tables: &[(Table::Document, "delivery")],
+        condition: "",
+        tail: "",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "parent-latest",
+        title: "latest 20",
+        select: "SELECT id, customer, posted, grand_total FROM delivery",
+        tables: &[(Table::Document, "delivery")],
+        condition: "",
+        tail: " ORDER BY posted DESC LIMIT 20",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "parent-pk",
+        title: "primary key",
+        select: "SELECT id, customer, posted, grand_total FROM delivery",
+        tables: &[(Table::Document, "delivery")],
+        condition: "id = $1",
+        tail: "",
+        arguments: Arguments::Id,
+    },
+];
+
 /// How the hand-written WHERE says what is permitted.
 #[derive(Clone, Copy)]
 pub enum Handwritten<'a> {
@@ -127,9 +189,16 @@ pub enum Handwritten<'a> {
     Literal(&'a [Permitted]),
     /// `customer IN (SELECT value FROM ...)`.
     SemiJoin(&'a [Permitted]),
+    /// By this condition.
+    Condition(&'a str),
 }
 
 impl Query {
+    /// Whether it looks up one row.
+    pub fn is_lookup(&self) -> bool {
+        matches!(self.arguments, Arguments::Id)
+    }
+
     /// The text with `$1`, `$2` in it.
     pub fn text(&self, handwritten: Handwritten<'_>) -> String {
         let own = (!self.condition.is_empty()).then(|| self.condition.to_string());
@@ -173,6 +242,7 @@ impl Handwritten<'_> {
     pub fn conditions(&self, table: Table, alias: &str) -> Vec<String> {
         let (permitted, set): (_, fn(&Permitted) -> String) = match self {
             Handwritten::Nothing => return Vec::new(),
+            Handwritten::Condition(condition) => return vec![condition.to_string()],
             Handwritten::Literal(permitted) => {
                 (*permitted, |link| format!("= ANY ('{{{}}}'::{}[])", link.values, link.link.key_type))
             }

@@ -1,7 +1,9 @@
 //! The report, in Markdown.
 
 use crate::Result;
+use crate::cases::MOST;
 use crate::change::Change;
+use crate::churn::Churn;
 use crate::contest::{Form, Protocol, shape};
 use crate::measure::{Cell, Clock, Outcome, Timing, same_shape};
 use crate::options::Options;
@@ -21,6 +23,8 @@ pub struct Report {
     pub cells: Vec<Cell>,
     /// The permission changes.
     pub changes: Vec<Change>,
+    /// The throughput during others' permission changes.
+    pub churns: Vec<Churn>,
 }
 
 impl Report {
@@ -37,16 +41,21 @@ impl Report {
         }
         self.round_trips(options, &mut text);
         self.permission_changes(&mut text);
+        self.cases(&mut text);
+        self.churn(&mut text);
         self.rivals(options, &mut text);
         self.details(&mut text);
         text
     }
 
     fn misses(&self, text: &mut String) {
-        let judged = self.cells.iter().filter(|cell| cell.target().is_some()).count() + self.changes.len();
+        let judged = self.cells.iter().filter(|cell| cell.target().is_some()).count()
+            + self.changes.len()
+            + self.churns.iter().filter(|churn| churn.form == Form::Docperm).count();
         let missed: Vec<_> = self.cells.iter().filter(|cell| cell.misses()).collect();
         let changes: Vec<_> = self.changes.iter().filter(|change| change.misses()).collect();
-        let count = missed.len() + changes.len();
+        let churns = self.churns.iter().filter(|churn| churn.misses()).count();
+        let count = missed.len() + changes.len() + churns;
         let _ = writeln!(text, "\n### Targets: {} of {judged} cells met, {count} missed\n", judged - count);
         let clock = |cell: &Cell| if cell.clock == Clock::Execution { "execution" } else { "round trip" };
         if !missed.is_empty() {
@@ -75,8 +84,8 @@ impl Report {
             row(
                 text,
                 &[
-                    cell.query.1.into(),
-                    cell.links.to_string(),
+                    cell.title(),
+                    links(cell),
                     values(cell.size),
                     cell.protocol.title().into(),
                     clock(cell).into(),
@@ -95,6 +104,9 @@ impl Report {
         }
         if !changes.is_empty() {
             let _ = writeln!(text, "\n{} of them are below, under the permission changes.", changes.len());
+        }
+        if churns > 0 {
+            let _ = writeln!(text, "\n{churns} of them are below, under the permission churn.");
         }
         let control = |to: Form, cell: &Cell| cell.ratio(Form::Control, to);
         let mut controls: Vec<f64> =
@@ -115,6 +127,9 @@ impl Report {
     }
 
     fn execution(&self, options: &Options, text: &mut String) {
+        if self.main().next().is_none() {
+            return;
+        }
         let _ = writeln!(
             text,
             "\n### docperm / hand-written WHERE, execution time\n\n\
@@ -140,7 +155,7 @@ impl Report {
 
     fn same_plans(&self, text: &mut String) {
         let unrestricted: Vec<_> =
-            self.cells.iter().filter(|cell| cell.size == 0 && cell.clock == Clock::Execution).collect();
+            self.main().filter(|cell| cell.size == 0 && cell.clock == Clock::Execution).collect();
         if unrestricted.is_empty() {
             return;
         }
@@ -175,7 +190,7 @@ impl Report {
         forms.extend(options.docperm.then_some(Form::Docperm));
         forms.extend((0..RIVALS.len()).map(Form::Rival));
         heads.extend(forms.iter().map(|form| form.title()));
-        let cells: Vec<_> = self.cells.iter().filter(|cell| cell.clock == Clock::RoundTrip).collect();
+        let cells: Vec<_> = self.main().filter(|cell| cell.clock == Clock::RoundTrip).collect();
         if cells.is_empty() {
             return;
         }
@@ -248,7 +263,99 @@ impl Report {
         }
     }
 
+    /// Child tables and shares.
+    fn cases(&self, text: &mut String) {
+        let cells: Vec<_> = self.cells.iter().filter(|cell| !cell.case.is_empty()).collect();
+        if cells.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "\n### Child tables and shares\n\n\
+             docperm / hand-written query; target {MOST:.2}. Size: permitted values for child tables, shared documents for \
+             shares. Milliseconds of the baseline; quartiles are of the ratios within the rounds.\n"
+        );
+        table(
+            text,
+            &[
+                "user",
+                "size",
+                "query",
+                "protocol",
+                "clock",
+                "baseline",
+                "ms",
+                "baseline again",
+                "docperm",
+                "quartiles",
+                "plan",
+            ],
+        );
+        for cell in cells {
+            let baseline = cell.summary(cell.baseline).expect("the baseline was measured");
+            let spread = cell.spread(Form::Docperm, cell.baseline);
+            let plans = cell.timing(Form::Docperm).zip(cell.timing(cell.baseline));
+            row(
+                text,
+                &[
+                    cell.case.into(),
+                    values(cell.size),
+                    cell.query.1.into(),
+                    cell.protocol.title().into(),
+                    if cell.clock == Clock::Execution { "execution".into() } else { "round trip".into() },
+                    cell.baseline.title().into(),
+                    milliseconds(baseline.median),
+                    relative(cell, Form::Control),
+                    marked(cell),
+                    spread.map_or("–".into(), |spread| quartiles(spread, 2)),
+                    match plans {
+                        Some((docperm, baseline)) if !same_shape(docperm, baseline) => "other".into(),
+                        _ => "same".into(),
+                    },
+                ],
+            );
+        }
+    }
+
+    fn churn(&self, text: &mut String) {
+        if self.churns.is_empty() {
+            return;
+        }
+        let _ = writeln!(
+            text,
+            "\n### Permission churn\n\n\
+             Queries per second, prepared, while another connection shares a document with another user and takes the share \
+             back, one change every 10 ms; and while nothing changes, in turns. Target: at least {:.2}. The hand-written \
+             query shows what the machine itself makes of it.\n",
+            Churn::LEAST
+        );
+        table(
+            text,
+            &["user", "shares", "query", "form", "changes per s", "quiet", "churn", "ratio", "quartiles"],
+        );
+        for churn in &self.churns {
+            let ratio = format!("{:.3}", churn.ratio.median);
+            row(
+                text,
+                &[
+                    churn.case.into(),
+                    values(churn.size),
+                    churn.query.into(),
+                    churn.form.title().into(),
+                    format!("{:.0}", churn.changes),
+                    format!("{:.0}", churn.quiet.median),
+                    format!("{:.0}", churn.churned.median),
+                    if churn.misses() { format!("**{ratio}**") } else { ratio },
+                    quartiles(churn.ratio, 3),
+                ],
+            );
+        }
+    }
+
     fn rivals(&self, options: &Options, text: &mut String) {
+        if self.main().next().is_none() {
+            return;
+        }
         let forms: Vec<_> = options
             .docperm
             .then_some(Form::Docperm)
@@ -258,29 +365,22 @@ impl Report {
         let _ = writeln!(
             text,
             "\n### All forms, execution time\n\n\
-             Ratios to the hand-written WHERE (0 values: to no RLS). `1×`: slow, measured once. `>`: stopped at the \
+             Simple protocol; ratios to the hand-written WHERE (0 values: to no RLS). `1×`: slow, measured once. `>`: stopped at the \
              time limit. `slow`: left out, having been slow with other numbers of values. `–`: left out for want of time."
         );
-        for protocol in [Protocol::Simple, Protocol::Generic] {
-            for links in &options.links {
-                let _ = writeln!(
-                    text,
-                    "\n{}, {links} nullable link{}\n",
-                    protocol.title(),
-                    if *links == 1 { "" } else { "s" }
-                );
-                let mut heads = vec!["query", "values", "baseline ms"];
-                heads.extend(forms.iter().map(|form| form.title()));
-                table(text, &heads);
-                for cell in self.cells.iter().filter(|cell| {
-                    cell.clock == Clock::Execution && cell.protocol == protocol && cell.links == *links
-                }) {
-                    let baseline = cell.summary(cell.baseline).expect("the baseline was measured");
-                    let mut columns =
-                        vec![cell.query.1.to_string(), values(cell.size), milliseconds(baseline.median)];
-                    columns.extend(forms.iter().map(|form| relative(cell, *form)));
-                    row(text, &columns);
-                }
+        for links in &options.links {
+            let _ = writeln!(text, "\n{links} nullable link{}\n", if *links == 1 { "" } else { "s" });
+            let mut heads = vec!["query", "values", "baseline ms"];
+            heads.extend(forms.iter().map(|form| form.title()));
+            table(text, &heads);
+            for cell in self.main().filter(|cell| {
+                cell.clock == Clock::Execution && cell.protocol == Protocol::Simple && cell.links == *links
+            }) {
+                let baseline = cell.summary(cell.baseline).expect("the baseline was measured");
+                let mut columns =
+                    vec![cell.query.1.to_string(), values(cell.size), milliseconds(baseline.median)];
+                columns.extend(forms.iter().map(|form| relative(cell, *form)));
+                row(text, &columns);
             }
         }
     }
@@ -319,8 +419,8 @@ impl Report {
             row(
                 text,
                 &[
-                    cell.query.1.into(),
-                    cell.links.to_string(),
+                    cell.title(),
+                    links(cell),
                     values(cell.size),
                     cell.protocol.title().into(),
                     if cell.clock == Clock::Execution { "execution".into() } else { "round trip".into() },
@@ -335,6 +435,11 @@ impl Report {
         let _ = writeln!(text, "\n</details>");
     }
 
+    /// The cells about restricted links.
+    fn main(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.case.is_empty())
+    }
+
     /// A table of queries by numbers of values.
     fn matrix(&self, options: &Options, text: &mut String, entry: impl Fn(&str, usize) -> Option<String>) {
         let sizes: Vec<_> = options.sizes.iter().map(|size| values(*size)).collect();
@@ -342,7 +447,7 @@ impl Report {
         heads.extend(sizes.iter().map(String::as_str));
         table(text, &heads);
         let mut seen: Vec<(&str, &str)> = Vec::new();
-        for cell in &self.cells {
+        for cell in self.main() {
             if !seen.contains(&cell.query) {
                 seen.push(cell.query);
             }
@@ -365,7 +470,7 @@ impl Report {
         protocol: Protocol,
         clock: Clock,
     ) -> Option<&Cell> {
-        self.cells.iter().find(|cell| {
+        self.main().find(|cell| {
             cell.query.0 == query
                 && cell.links == links
                 && cell.size == size
@@ -387,8 +492,8 @@ pub fn write(path: &Path, markdown: &str) -> Result {
 pub fn progress(cell: &Cell) -> String {
     let mut line = format!(
         "{:<22} {} link(s) {:>8} values  {:<22} {:>10} ms ({})",
-        cell.query.1,
-        cell.links,
+        cell.title(),
+        links(cell),
         values(cell.size),
         cell.protocol.title(),
         cell.summary(cell.baseline).map_or("–".into(), |summary| milliseconds(summary.median)),
@@ -457,6 +562,11 @@ fn milliseconds(time: f64) -> String {
 
 fn quartiles(summary: Summary, digits: usize) -> String {
     format!("{:.digits$}–{:.digits$}", summary.lower, summary.upper)
+}
+
+/// How many links are restricted, where that tells cells apart.
+fn links(cell: &Cell) -> String {
+    if cell.case.is_empty() { cell.links.to_string() } else { "–".into() }
 }
 
 /// A number of values, with thousands set apart.

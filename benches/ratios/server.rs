@@ -76,10 +76,7 @@ impl Server {
     /// lookup, and at random. Without `taskset` the measurements are noisier, no more.
     pub fn pin(&self, connection: &mut Wire) -> Result<(), Failure> {
         for process in [connection.value("SELECT pg_backend_pid()")?, std::process::id().to_string()] {
-            let _ = Command::new("taskset")
-                .args(["--pid", "--cpu-list", &self.processor.to_string(), &process])
-                .stdout(Stdio::null())
-                .status();
+            bind(&process, self.processor);
         }
         Ok(())
     }
@@ -107,6 +104,27 @@ impl Server {
         let mut psql = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
         psql.stdin.take().expect("piped").write_all(sql.as_bytes())?;
         if psql.wait()?.success() { Ok(()) } else { Err("a set-up script failed; see above".into()) }
+    }
+}
+
+fn bind(process: &str, processor: usize) {
+    let _ = Command::new("taskset")
+        .args(["--pid", "--cpu-list", &processor.to_string(), process])
+        .stdout(Stdio::null())
+        .status();
+}
+
+/// Binds a process to the first processor, away from the measured ones where there are several.
+pub fn bind_elsewhere(process: &str) {
+    bind(process, 0);
+}
+
+/// The same for the calling thread, which has inherited the place of the one that measures.
+pub fn bind_this_thread_elsewhere() {
+    if let Ok(link) = std::fs::read_link("/proc/thread-self")
+        && let Some(thread) = link.file_name().and_then(|name| name.to_str())
+    {
+        bind_elsewhere(thread);
     }
 }
 
