@@ -662,6 +662,22 @@ fn a_bound_portal_is_an_open_cursor_and_the_next_one_is_planned_anew() {
     }
 }
 
+/// Runs `sql`, which takes the advisory lock `number`, and commits `change` while it waits for it; its rows.
+fn while_it_waits(w: &mut World, number: usize, mut c: Client, sql: &str, change: &str) -> Vec<String> {
+    w.sql(&format!("BEGIN; SELECT pg_advisory_xact_lock({number})"));
+    let sql = sql.to_owned();
+    let waiting = std::thread::spawn(move || names(&mut c, &sql));
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                  WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let mut observer = w.db.admin();
+    while one(&mut observer, waits) == "0" {
+        assert!(!waiting.is_finished(), "the statement did not wait");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    w.sql(&format!("{change}; COMMIT"));
+    waiting.join().unwrap()
+}
+
 /// What a function waits for may be the change itself.
 #[test]
 fn a_function_that_waited_goes_on_with_the_rights_of_now() {
@@ -681,17 +697,26 @@ fn a_function_that_waited_goes_on_with_the_rights_of_now() {
              END $$"
         ))
         .unwrap();
-        w.sql(&format!("BEGIN; SELECT pg_advisory_xact_lock({number})"));
-        let waiting = std::thread::spawn(move || one(&mut c, "SELECT pg_temp.waiting()"));
-        let waits = "SELECT count(*) FROM pg_stat_activity
-                      WHERE wait_event_type = 'Lock' AND datname = current_database()";
-        let mut observer = w.db.admin();
-        while one(&mut observer, waits) == "0" {
-            assert!(!waiting.is_finished(), "the function did not wait");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        w.sql(&format!("{change}; COMMIT"));
-        assert_eq!(waiting.join().unwrap(), format!("{};{};", BEFORE.join(" "), after.join(" ")), "{change}");
+        let waiting = while_it_waits(&mut w, number, c, "SELECT pg_temp.waiting()", change);
+        assert_eq!(waiting, [format!("{};{};", BEFORE.join(" "), after.join(" "))], "{change}");
+        w.sql(back);
+    }
+}
+
+/// The change may come between the planning of a policy and the end of the planning.
+#[test]
+fn a_statement_that_a_change_overtook_while_it_was_planned_is_planned_again() {
+    let mut w = world();
+    for (number, (change, back, after)) in THERE_AND_BACK.into_iter().enumerate() {
+        let mut c = w.acting(ANN);
+        // Evaluated by the planner, which comes to the rows of VALUES after it has come to the policies of doc.
+        c.batch_execute(&format!(
+            "CREATE FUNCTION pg_temp.wait() RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+                 'BEGIN PERFORM pg_advisory_xact_lock({number}); RETURN 1; END'"
+        ))
+        .unwrap();
+        let sql = "SELECT DISTINCT name FROM doc, (VALUES (pg_temp.wait()), (pg_temp.wait())) v(x)";
+        assert_eq!(while_it_waits(&mut w, number, c, sql, change), after, "{change}");
         w.sql(back);
     }
 }
