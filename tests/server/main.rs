@@ -10,6 +10,7 @@ mod bad_input;
 mod conformance;
 mod dump_restore;
 mod hardening;
+mod models;
 mod northwind;
 mod plan_cache;
 mod plans;
