@@ -63,9 +63,13 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
         let Some(name) = self.text(&link.column)?.filter(|name| !name.is_empty()) else { return Ok(false) };
         // Should several documents have the name, as partitions may, all of them must satisfy it.
         let (authority, mut found) = (self.authority, None);
+        let is_text = values::can_be_empty((self.column)(&link.column).type_oid);
         if authority.site.relations.contains_key(&link.doctype) {
             find(&authority.site, &link.doctype, &name, |row| {
                 let counts = !link.created_now || row.is_of_this_transaction();
+                if is_text && !is_named(&authority.site, &link.doctype, row, &name) {
+                    return;
+                }
                 if !matches!(found, Some(Ok(false) | Err(_))) {
                     let satisfies = || predicate.matches(&mut typed_row(authority, &link.doctype, row));
                     found = Some(if counts { satisfies() } else { Ok(false) });
@@ -98,6 +102,12 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
         let value = (self.column)(column);
         Ok(value.datum.map(|datum| values::text_of(datum, value.type_oid)))
     }
+}
+
+/// A text names a document whose key is no text only in the form in which the key is written: '01' is not 1.
+fn is_named(site: &Site, doctype: &str, row: &RowView, name: &str) -> bool {
+    let attribute = row.table().registered_attribute(&site.model.doctypes[doctype].name_column, doctype);
+    values::can_be_empty(attribute.atttypid) || row.text_form(attribute).as_deref() == Some(name)
 }
 
 fn equals_text(value: ColumnValue, text: &str) -> bool {
@@ -167,7 +177,7 @@ fn find_by(
     let table = table_of(site, doctype);
     let attribute = table.registered_attribute(column, doctype);
     let operand = Equality::of_type(attribute.atttypid).operand;
-    let Some(key) = values::value_of(text, operand) else { return };
+    let Some(key) = values::name_value_of(text, operand) else { return };
     table.find(column, key, snapshot, |row| found(row));
 }
 

@@ -50,6 +50,20 @@ pub fn value_of(text: &str, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
     }
 }
 
+/// As [`value_of`], but `None` for any text that the type cannot hold: nothing has that name.
+pub fn name_value_of(text: &str, type_oid: pg_sys::Oid) -> Option<pg_sys::Datum> {
+    if can_be_empty(type_oid) {
+        return value_of(text, type_oid);
+    }
+    // An input function that fails leaves nothing behind, so its error can be passed over without a subtransaction.
+    pgrx::PgTryBuilder::new(std::panic::AssertUnwindSafe(|| value_of(text, type_oid)))
+        .catch_when(pgrx::PgSqlErrorCode::ERRCODE_INVALID_TEXT_REPRESENTATION, |_| None)
+        .catch_when(pgrx::PgSqlErrorCode::ERRCODE_INVALID_DATETIME_FORMAT, |_| None)
+        .catch_when(pgrx::PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW, |_| None)
+        .catch_when(pgrx::PgSqlErrorCode::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, |_| None)
+        .execute()
+}
+
 /// The type below domains.
 pub fn base_type(type_oid: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: syscache look-up of a column's type.
