@@ -22,14 +22,25 @@ impl Lowering<'_> {
         let name_column = &self.authority.site.model.doctypes[&link.doctype].name_column;
         // SAFETY: as in `lower`.
         unsafe {
-            self.exists(*relation, &link.doctype, |related| {
-                let mut conditions =
-                    vec![related.names(name_column, self, &link.column), related.lower(predicate)];
+            let satisfies = |related: &Lowering| {
+                let mut conditions = vec![related.lower(predicate)];
                 if link.created_now {
                     conditions.push(related.is_of_this_transaction());
                 }
-                conditions
-            })
+                nodes::boolean(pg_sys::BoolExprType::AND_EXPR, conditions)
+            };
+            let one = self.exists(*relation, &link.doctype, |related| {
+                vec![related.names(name_column, self, &link.column), satisfies(related)]
+            });
+            if !Table::open(*relation).is_some_and(|table| table.has_children()) {
+                return one;
+            }
+            // No index keeps a name to one row of all partitions: every row of that name must satisfy it.
+            let other = self.exists(*relation, &link.doctype, |related| {
+                let fails = nodes::is_not_true(satisfies(related));
+                vec![related.names(name_column, self, &link.column), fails]
+            });
+            nodes::boolean(pg_sys::BoolExprType::AND_EXPR, vec![one, nodes::not(other)])
         }
     }
 

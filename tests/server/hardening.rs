@@ -273,3 +273,25 @@ fn asking_about_very_many_documents_takes_no_memory_that_stays() {
     let last: i64 = one(&mut admin, used).parse().unwrap();
     assert!(last - first < 1_000_000, "{first} bytes, then {last}");
 }
+
+#[test]
+fn a_document_of_ones_own_with_anothers_name_opens_no_child_row() {
+    let mut w = World::new(
+        "CREATE TABLE p (company text, name text NOT NULL, owner text, PRIMARY KEY (company, name)) PARTITION BY LIST (company);
+         CREATE TABLE p_a PARTITION OF p FOR VALUES IN ('A');
+         CREATE TABLE p_b PARTITION OF p FOR VALUES IN ('B');
+         CREATE TABLE p_item (name text PRIMARY KEY, parent text);
+         INSERT INTO p VALUES ('B', 'P1', 'bob@erp.test'), ('A', 'P2', 'ann@erp.test');
+         INSERT INTO p_item VALUES ('i1', 'P1'), ('i2', 'P2');
+         SELECT docperm.protect('p', 'P', name_column => 'name', owner_column => 'owner');
+         SELECT docperm.protect('p_item', 'P Item', parent_doctype => 'P', parent_column => 'parent');",
+    );
+    w.user(ANN, &["Clerk"]);
+    w.rule_if_owner("P", "Clerk", "{read,write}");
+    w.rule("P", "Clerk", "{create}");
+    let mut c = w.acting(ANN);
+    assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
+    c.batch_execute("INSERT INTO p VALUES ('A', 'P1', 'ann@erp.test')").unwrap();
+    assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
+    assert_eq!(one(&mut c, "SELECT docperm.has_permission('P Item', 'read', 'i1')"), "f");
+}
