@@ -7,6 +7,7 @@ mod acceptance;
 mod administration;
 mod attacks;
 mod bad_input;
+mod chance;
 mod conformance;
 mod dump_restore;
 mod hardening;

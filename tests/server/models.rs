@@ -8,7 +8,6 @@
 //! how many models there are, so that both together repeat a single one.
 
 mod ask;
-mod chance;
 mod evaluate;
 mod generate;
 mod model;

@@ -3,6 +3,7 @@
 //! The evaluator below is written from the closed form of the rule and shares nothing with the library. Every walk
 //! prints its seed; `DOCPERM_SEED` repeats one, `DOCPERM_STEPS` makes walks longer.
 
+use crate::chance::Chance;
 use crate::support::{World, attempt, literal, names, refused, set_user, sorted, table, texts};
 use postgres::{Client, Statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,31 +220,6 @@ impl Model {
 }
 
 // Chance
-
-/// SplitMix64: small, and the same on every machine.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    fn once_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 // Changes
 

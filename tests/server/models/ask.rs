@@ -1,8 +1,8 @@
 //! Asking the database everything that the evaluator answers.
 
-use super::chance::Chance;
 use super::model::{EVERYBODY, Model, RIGHTS};
 use super::schema::{DOC, DOCTYPES, Flavour, LINE, table_of};
+use crate::chance::Chance;
 use crate::support::{World, explain, literal, table};
 use postgres::Client;
 use std::collections::{BTreeMap, BTreeSet};

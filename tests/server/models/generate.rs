@@ -1,8 +1,8 @@
 //! Models by chance, all of which docperm accepts.
 
-use super::chance::Chance;
 use super::model::{Entry, Model, RIGHTS, ROLES, Row, Rule, Share, USERS};
 use super::schema::{DOC, DOCTYPES, FLAVOURS, LINE, NODE, OTHER};
+use crate::chance::Chance;
 use std::collections::{BTreeMap, BTreeSet};
 
 const RULE_ROLES: [&str; 8] = ["Reader", "Reader", "Writer", "Portal", "Off", "All", "Guest", "Desk User"];

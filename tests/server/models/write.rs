@@ -1,9 +1,9 @@
 //! Writes, whose outcome the evaluator knows, too: USING on the row that is there, WITH CHECK on what becomes of it.
 
 use super::ask::{Seats, same};
-use super::chance::Chance;
 use super::model::{EVERYBODY, Model, Row, USERS, sql_text};
 use super::schema::{DOC, DOCTYPES, LINE, NODE, OTHER, table_of};
+use crate::chance::Chance;
 use crate::support::{attempt, literal};
 use postgres::{Client, SimpleQueryMessage};
 
