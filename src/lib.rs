@@ -1,19 +1,21 @@
 //! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
 //!
 //! The house, by folder. Arrows run one way: `api` and `planner` use `identity` and `catalog`, which use `rules`; `rules`
-//! uses none of them.
+//! uses none of them, and neither do the modules of `auth` that are plain Rust.
 //!
 //! | folder | what is decided or done there |
 //! |---|---|
 //! | [`rules`] | the permission model and the one decision, as plain Rust: no PostgreSQL, no `unsafe` |
 //! | [`catalog`] | docperm's tables read into that model, kept until they change |
 //! | [`identity`] | who is acting |
+//! | [`auth`] | proving who somebody is |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
 //! | [`api`] | the functions that users call; `sql/` declares them |
 
 pgrx::pg_module_magic!(name, version);
 
 pub mod api;
+pub mod auth;
 pub mod catalog;
 mod entry_point;
 pub mod fault;
