@@ -6,6 +6,29 @@ CREATE TABLE docperm.settings (
     check_child_links        boolean NOT NULL DEFAULT true,
     disable_document_sharing boolean NOT NULL DEFAULT false,
 
+    -- Passwords
+    enable_password_policy       boolean  NOT NULL DEFAULT true,
+    minimum_password_score       integer  NOT NULL DEFAULT 2,
+    minimum_password_length      integer  NOT NULL DEFAULT 8,
+    argon2_memory_kib            integer  NOT NULL DEFAULT 19456,
+    argon2_iterations            integer  NOT NULL DEFAULT 2,
+    argon2_parallelism           integer  NOT NULL DEFAULT 1,
+    force_user_to_reset_password integer  NOT NULL DEFAULT 0,
+    reset_password_link_expiry   interval NOT NULL DEFAULT '20 minutes',
+    password_reset_limit         integer  NOT NULL DEFAULT 3,
+    logout_on_password_reset     boolean  NOT NULL DEFAULT true,
+
+    -- Hashing cannot be interrupted, and its memory is not counted in work_mem: the library
+    -- refuses more than these as well, also in a hash that says so of itself.
+    CONSTRAINT settings_argon2_parallelism_check CHECK (argon2_parallelism BETWEEN 1 AND 16),
+    CONSTRAINT settings_argon2_memory_kib_check  CHECK (argon2_memory_kib  BETWEEN 8 * argon2_parallelism AND 262144),
+    CONSTRAINT settings_argon2_iterations_check  CHECK (argon2_iterations >= 1 AND argon2_iterations::bigint * argon2_memory_kib <= 1048576),
+    CONSTRAINT settings_minimum_password_score_check       CHECK (minimum_password_score       BETWEEN 0 AND 4),
+    CONSTRAINT settings_minimum_password_length_check      CHECK (minimum_password_length      BETWEEN 0 AND 64),
+    CONSTRAINT settings_force_user_to_reset_password_check CHECK (force_user_to_reset_password BETWEEN 0 AND 36500),
+    CONSTRAINT settings_reset_password_link_expiry_check   CHECK (reset_password_link_expiry   > '0'),
+    CONSTRAINT settings_password_reset_limit_check         CHECK (password_reset_limit         >= 0),
+
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
     CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default'))
@@ -20,6 +43,27 @@ COMMENT ON COLUMN docperm.settings.check_child_links IS
 COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
     'Nobody but the Administrator has the right share. What is shared already stays shared';
 
+COMMENT ON COLUMN docperm.settings.enable_password_policy IS
+    'New passwords must have the score and the length below';
+COMMENT ON COLUMN docperm.settings.minimum_password_score IS
+    'Lowest score (docperm.password_strength) of a new password, 0 to 4. Score 0 never passes';
+COMMENT ON COLUMN docperm.settings.minimum_password_length IS
+    'Fewest characters of a new password';
+COMMENT ON COLUMN docperm.settings.argon2_memory_kib IS
+    'Memory in KiB that hashing a password takes, at most 262144. Passwords hashed at another cost are hashed anew at their user''s next login';
+COMMENT ON COLUMN docperm.settings.argon2_iterations IS
+    'Passes over that memory. Memory times passes is at most 1048576, which takes about a second';
+COMMENT ON COLUMN docperm.settings.argon2_parallelism IS
+    'Lanes of Argon2, at most 16. docperm works on them one after the other';
+COMMENT ON COLUMN docperm.settings.force_user_to_reset_password IS
+    'Days after which a password must be changed; 0: never. Does not apply to the Administrator';
+COMMENT ON COLUMN docperm.settings.reset_password_link_expiry IS
+    'How long a token of docperm.request_password_reset() is good for';
+COMMENT ON COLUMN docperm.settings.password_reset_limit IS
+    'Tokens of docperm.request_password_reset() for a user within an hour; 0: any number';
+COMMENT ON COLUMN docperm.settings.logout_on_password_reset IS
+    'docperm.reset_password() ends the user''s sessions';
+
 INSERT INTO docperm.settings DEFAULT VALUES;
 
 
@@ -29,6 +73,8 @@ CREATE FUNCTION docperm._keep_one_settings_row() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    restored integer;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         RAISE EXCEPTION USING
@@ -38,11 +84,16 @@ BEGIN
     END IF;
 
     IF docperm._restoring() THEN
-        UPDATE docperm.settings AS s
-           SET strict_user_permissions  = NEW.strict_user_permissions,
-               check_child_links        = NEW.check_child_links,
-               disable_document_sharing = NEW.disable_document_sharing;
-        IF FOUND THEN
+        EXECUTE (SELECT format('UPDATE docperm.settings AS s SET (%s) = ROW (%s)',
+                               string_agg(quote_ident(a.attname), ', '),
+                               string_agg(format('($1).%I', a.attname), ', '))
+                   FROM pg_attribute AS a
+                  WHERE a.attrelid = 'docperm.settings'::regclass
+                    AND a.attnum > 0
+                    AND NOT a.attisdropped)
+          USING NEW;
+        GET DIAGNOSTICS restored = ROW_COUNT;
+        IF restored > 0 THEN
             RETURN NULL;
         END IF;
     END IF;

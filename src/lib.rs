@@ -49,16 +49,18 @@ pgrx::extension_sql_file!(
     requires = ["customize"]
 );
 pgrx::extension_sql_file!(
-    "../sql/invalidation.sql",
-    name = "invalidation",
+    "../sql/passwords.sql",
+    name = "passwords",
     requires = ["permission_administration"]
 );
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["passwords"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
+    auth::concealment::init();
     identity::init();
     catalog::init();
     planner::init();

@@ -4,6 +4,7 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
+mod passwords;
 mod permits;
 mod report;
 mod version;

@@ -13,6 +13,7 @@ mod dump_restore;
 mod hardening;
 mod models;
 mod northwind;
+mod passwords;
 mod plan_cache;
 mod plans;
 mod planted_identity;

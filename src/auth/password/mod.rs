@@ -22,6 +22,7 @@ use passlib::Pbkdf2Hash;
 
 pub use argon2_phc::Cost;
 pub use normal_form::normal_form;
+pub use passlib::MAX_ROUNDS as MAX_PBKDF2_ROUNDS;
 
 /// Longest password in bytes of UTF-8. A limit for those who would send megabytes, far above what anybody types.
 pub const MAX_PASSWORD_BYTES: usize = 4096;

@@ -16,7 +16,7 @@ pub const SCHEME: &str = "pbkdf2-sha256";
 const KEY_BYTES: usize = 32;
 
 /// Most rounds: about half a second. Frappe makes 29,000, OWASP asks for 600,000.
-const MAX_ROUNDS: u32 = 4_000_000;
+pub const MAX_ROUNDS: u32 = 4_000_000;
 
 /// A stored hash, read.
 pub struct Pbkdf2Hash {
@@ -26,6 +26,7 @@ pub struct Pbkdf2Hash {
 }
 
 impl Pbkdf2Hash {
+    /// Reads what passlib writes.
     pub fn read(stored: &str) -> Option<Pbkdf2Hash> {
         let mut parts = stored.strip_prefix('$')?.split('$').skip(1);
         let rounds = number(parts.next()?).filter(|rounds| *rounds >= 1)?;
@@ -34,6 +35,7 @@ impl Pbkdf2Hash {
         parts.next().is_none().then_some(Pbkdf2Hash { rounds, salt, key })
     }
 
+    /// Refuses what would take a backend's time.
     pub fn require_bounds(&self) -> Result<(), Trouble> {
         if self.rounds <= MAX_ROUNDS { Ok(()) } else { Err(Trouble::CostOutOfBounds) }
     }
