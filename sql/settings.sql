@@ -6,6 +6,12 @@ CREATE TABLE docperm.settings (
     check_child_links        boolean NOT NULL DEFAULT true,
     disable_document_sharing boolean NOT NULL DEFAULT false,
 
+    -- The second factor.
+    enable_two_factor_auth   boolean NOT NULL DEFAULT false,
+    otp_issuer_name          text    NOT NULL DEFAULT 'docperm',
+
+    CONSTRAINT settings_otp_issuer_name_check CHECK (otp_issuer_name <> '' AND strpos(otp_issuer_name, ':') = 0),
+
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
     CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default'))
@@ -19,6 +25,11 @@ COMMENT ON COLUMN docperm.settings.check_child_links IS
     'Links in the rows of its child tables restrict a document as its own links do';
 COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
     'Nobody but the Administrator has the right share. What is shared already stays shared';
+
+COMMENT ON COLUMN docperm.settings.enable_two_factor_auth IS
+    'Users with a role that has two_factor_auth need a one-time code to log in; the Administrator does not';
+COMMENT ON COLUMN docperm.settings.otp_issuer_name IS
+    'What authenticator apps show as the issuer of the codes; without a colon';
 
 INSERT INTO docperm.settings DEFAULT VALUES;
 
@@ -41,7 +52,9 @@ BEGIN
         UPDATE docperm.settings AS s
            SET strict_user_permissions  = NEW.strict_user_permissions,
                check_child_links        = NEW.check_child_links,
-               disable_document_sharing = NEW.disable_document_sharing;
+               disable_document_sharing = NEW.disable_document_sharing,
+               enable_two_factor_auth   = NEW.enable_two_factor_auth,
+               otp_issuer_name          = NEW.otp_issuer_name;
         IF FOUND THEN
             RETURN NULL;
         END IF;

@@ -8,12 +8,14 @@
 //! | [`rules`] | the permission model and the one decision, as plain Rust: no PostgreSQL, no `unsafe` |
 //! | [`catalog`] | docperm's tables read into that model, kept until they change |
 //! | [`identity`] | who is acting |
+//! | [`auth`] | how users prove who they are |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
 //! | [`api`] | the functions that users call; `sql/` declares them |
 
 pgrx::pg_module_magic!(name, version);
 
 pub mod api;
+pub mod auth;
 pub mod catalog;
 mod entry_point;
 pub mod fault;
@@ -47,10 +49,12 @@ pgrx::extension_sql_file!(
     requires = ["customize"]
 );
 pgrx::extension_sql_file!(
-    "../sql/invalidation.sql",
-    name = "invalidation",
+    "../sql/two_factor.sql",
+    name = "two_factor",
     requires = ["permission_administration"]
 );
+pgrx::extension_sql_file!("../sql/login_providers.sql", name = "login_providers", requires = ["two_factor"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["login_providers"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.
