@@ -227,10 +227,11 @@ fn a_stranger_gets_nowhere() {
         names(&mut guest, "SELECT name FROM pg_settings WHERE name = 'docperm.secret_key_file'"),
         [""; 0]
     );
-    // Planted before the library was there to refuse it.
+    // Planted before the library was there to refuse it: it is dropped, and what the database says does not come back.
     let mut planted = w.db.connect_with(&w.app_role, "-c docperm.secret_key_file=/dev/null");
     set_user(&mut planted, BOB);
-    one(&mut planted, "SELECT docperm.enroll_two_factor()");
+    let error = refused(&mut planted, "SELECT docperm.enroll_two_factor()");
+    assert_eq!((&*error.sqlstate, &*error.message), ("55000", "there is no key to seal secrets with"));
 }
 
 #[test]
