@@ -4,18 +4,20 @@
 -- who he is, whatever docperm.user_roles says.
 
 CREATE TABLE docperm.roles (
-    name        text    NOT NULL,
-    desk_access boolean NOT NULL DEFAULT true,
-    disabled    boolean NOT NULL DEFAULT false,
+    name            text    NOT NULL,
+    desk_access     boolean NOT NULL DEFAULT true,
+    disabled        boolean NOT NULL DEFAULT false,
+    two_factor_auth boolean NOT NULL DEFAULT false,
 
     CONSTRAINT roles_pkey       PRIMARY KEY (name),
     CONSTRAINT roles_name_check CHECK (name <> '' AND name = btrim(name))
 );
 
-COMMENT ON TABLE  docperm.roles             IS 'Roles; System Manager, Administrator, All, Guest and Desk User exist from the start';
-COMMENT ON COLUMN docperm.roles.name        IS 'Name of the role';
-COMMENT ON COLUMN docperm.roles.desk_access IS 'Whoever holds the role is a System User';
-COMMENT ON COLUMN docperm.roles.disabled    IS 'The role counts as not held by anybody';
+COMMENT ON TABLE  docperm.roles                 IS 'Roles; System Manager, Administrator, All, Guest and Desk User exist from the start';
+COMMENT ON COLUMN docperm.roles.name            IS 'Name of the role';
+COMMENT ON COLUMN docperm.roles.desk_access     IS 'Whoever holds the role is a System User';
+COMMENT ON COLUMN docperm.roles.disabled        IS 'The role counts as not held by anybody';
+COMMENT ON COLUMN docperm.roles.two_factor_auth IS 'Whoever holds the role needs a one-time code to log in, if docperm.settings.enable_two_factor_auth is on';
 
 INSERT INTO docperm.roles (name, desk_access) VALUES
     ('System Manager', true),
@@ -76,8 +78,9 @@ BEGIN
     -- true rows of roles that have a stand-in.
     IF TG_OP = 'INSERT' AND docperm._restoring() THEN
         UPDATE docperm.roles AS r
-           SET desk_access = NEW.desk_access,
-               disabled    = NEW.disabled
+           SET desk_access     = NEW.desk_access,
+               disabled        = NEW.disabled,
+               two_factor_auth = NEW.two_factor_auth
          WHERE r.name = NEW.name
            AND CASE
                    WHEN docperm._is_standard_role(r.name) THEN r.desk_access = (r.name NOT IN ('All', 'Guest'))

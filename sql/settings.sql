@@ -29,6 +29,12 @@ CREATE TABLE docperm.settings (
     CONSTRAINT settings_reset_password_link_expiry_check   CHECK (reset_password_link_expiry   > '0'),
     CONSTRAINT settings_password_reset_limit_check         CHECK (password_reset_limit         >= 0),
 
+    -- The second factor.
+    enable_two_factor_auth   boolean NOT NULL DEFAULT false,
+    otp_issuer_name          text    NOT NULL DEFAULT 'docperm',
+
+    CONSTRAINT settings_otp_issuer_name_check CHECK (otp_issuer_name <> '' AND strpos(otp_issuer_name, ':') = 0),
+
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
     CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default'))
@@ -63,6 +69,11 @@ COMMENT ON COLUMN docperm.settings.password_reset_limit IS
     'Tokens of docperm.request_password_reset() for a user within an hour; 0: any number';
 COMMENT ON COLUMN docperm.settings.logout_on_password_reset IS
     'docperm.reset_password() ends the user''s sessions';
+
+COMMENT ON COLUMN docperm.settings.enable_two_factor_auth IS
+    'Users with a role that has two_factor_auth need a one-time code to log in; the Administrator does not';
+COMMENT ON COLUMN docperm.settings.otp_issuer_name IS
+    'What authenticator apps show as the issuer of the codes; without a colon';
 
 INSERT INTO docperm.settings DEFAULT VALUES;
 

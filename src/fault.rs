@@ -82,6 +82,15 @@ impl From<Undecidable> for Fault {
     }
 }
 
+impl From<pgrx::spi::Error> for Fault {
+    /// A statement of docperm's own that does not run, or gives another type than expected. What PostgreSQL itself refuses
+    /// does not come by here: it ends the statement at once.
+    fn from(error: pgrx::spi::Error) -> Self {
+        Fault::new(SqlState::ERRCODE_INTERNAL_ERROR, format!("docperm cannot use its own tables: {error}"))
+            .hint("Look whether ALTER EXTENSION docperm UPDATE is outstanding.")
+    }
+}
+
 /// Takes the value or ends the statement.
 pub trait OrRaise<T> {
     /// The value, unless there is a fault.

@@ -53,7 +53,9 @@ pgrx::extension_sql_file!(
     name = "passwords",
     requires = ["permission_administration"]
 );
-pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["passwords"]);
+pgrx::extension_sql_file!("../sql/two_factor.sql", name = "two_factor", requires = ["passwords"]);
+pgrx::extension_sql_file!("../sql/login_providers.sql", name = "login_providers", requires = ["two_factor"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["login_providers"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.

@@ -4,6 +4,8 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
+mod login_providers;
+mod one_time_codes;
 mod passwords;
 mod permits;
 mod report;

@@ -1,7 +1,7 @@
 //! docperm's settings.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr;
 
 use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
@@ -12,6 +12,9 @@ use super::switch;
 /// Up to how many permitted values a plan holds as constants. More are tested against a set that the backend holds:
 /// planning with very many constants takes longer than reading by them saves.
 static MAX_INLINE_VALUES: GucSetting<i32> = GucSetting::<i32>::new(1000);
+
+/// Where the keys are that secrets are sealed with.
+static SECRET_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// Holds what PostgreSQL assigns to `docperm.acting_user`.
 static mut ACTING_USER: *mut c_char = ptr::null_mut();
@@ -38,6 +41,14 @@ pub fn define() {
         100_000,
         GucContext::Userset,
         GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"docperm.secret_key_file",
+        c"File with the keys that secrets of users are sealed with.",
+        c"32 bytes in base64 a line; the first key seals, all of them open. Only the server's user may read it.",
+        &SECRET_KEY_FILE,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
     );
     // SAFETY: called once, when the library is loaded; the hooks and variables live as long as the backend.
     unsafe {
@@ -89,6 +100,12 @@ pub fn max_inline_values() -> usize {
     MAX_INLINE_VALUES.get().try_into().unwrap_or(0)
 }
 
+/// See [`SECRET_KEY_FILE`].
+pub fn secret_key_file() -> Option<String> {
+    let path = SECRET_KEY_FILE.get()?.into_string().ok()?;
+    (!path.is_empty()).then_some(path)
+}
+
 /// The user that docperm.set_user() named, if it named one.
 pub fn acting_user() -> Option<&'static str> {
     // SAFETY: a setting's variable.
@@ -127,7 +144,7 @@ fn assign_own(name: &CStr, value: &str, action: pg_sys::GucAction::Type) {
             ASSIGNING.set(false);
         }
     }
-    let value = std::ffi::CString::new(value).unwrap_or_default();
+    let value = CString::new(value).unwrap_or_default();
     ASSIGNING.set(true);
     let _assigning = Assigning;
     // SAFETY: sets a setting that `define` has defined; transactional like SET and SET LOCAL.

@@ -28,7 +28,8 @@ fn furnished() -> World {
          SELECT docperm.set_field('Odd "one"', 'select', link_to => 'Company');
          INSERT INTO docperm.rights (name) VALUES ('approve');
          UPDATE docperm.settings SET strict_user_permissions = 'blank_links';
-         UPDATE docperm.doctypes SET deny_by_default = false WHERE name = 'Company';"#,
+         UPDATE docperm.doctypes SET deny_by_default = false WHERE name = 'Company';
+         UPDATE docperm.settings SET enable_two_factor_auth = true, otp_issuer_name = 'Acme';"#,
     );
     w.user("ann@erp.test", &["Reader"]);
     w.user("bob@erp.test", &["Reader", "Owner"]);
@@ -42,6 +43,13 @@ fn furnished() -> World {
     w.allow("ann@erp.test", "Odd \"one\"", "0188b0a1-0000-7000-8000-00000000000b");
     w.allow_node_only("bob@erp.test", "Company", "A");
     w.allow_for("bob@erp.test", "Company", "B", "Ledger");
+    w.sql(
+        r#"UPDATE docperm.roles SET two_factor_auth = true WHERE name IN ('All', 'Reader');
+           INSERT INTO docperm.two_factor VALUES ('ann@erp.test', 'docperm1.x.y', now(), now(), 42);
+           INSERT INTO docperm.login_providers VALUES ('Example', 'https://id.test', 'erp', '{"keys": [{"kty": "OKP", "crv": "Ed25519",
+                "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}', true, true, false);
+           INSERT INTO docperm.user_identities VALUES ('Example', '248289761001', 'ann@erp.test');"#,
+    );
     let role = w.db.login_role("reporting");
     w.sql(&format!(
         "UPDATE docperm.users SET db_role = '{role}' WHERE name = 'ann@erp.test';

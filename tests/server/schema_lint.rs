@@ -5,10 +5,12 @@ use docperm_testkit::{Database, server};
 
 /// Functions that everybody may call. Each of them answers about the acting user, asks for a secret, knows none, or is called
 /// by policies.
-const FOR_EVERYBODY: [&str; 17] = [
+const FOR_EVERYBODY: [&str; 20] = [
     "apply_user_permission",
     "clear_user_permissions",
+    "confirm_two_factor",
     "default_value",
+    "enroll_two_factor",
     "explain_access",
     "has_permission",
     "import_password_hash",
@@ -18,6 +20,7 @@ const FOR_EVERYBODY: [&str; 17] = [
     "permitted_documents",
     "reset_password",
     "set_password",
+    "reset_two_factor",
     "share",
     "unshare",
     "version",
@@ -42,7 +45,8 @@ const CALLED_BY_PLANS: [&str; 12] = [
 ];
 
 /// Tables on which no plan depends.
-const NO_PERMISSIONS: &str = "'rights', 'partitions', 'passwords', 'password_resets'";
+const NO_PERMISSIONS: &str =
+    "'rights', 'partitions', 'passwords', 'password_resets', 'two_factor', 'login_providers', 'user_identities'";
 
 fn rows(sql: &str) -> Vec<Vec<String>> {
     let db: Database = server().database();
