@@ -112,6 +112,25 @@ COMMENT ON FUNCTION docperm._administers() IS
     'Internal: whether the acting user is the Administrator or a System Manager, or nobody acts but a database superuser';
 
 
+CREATE FUNCTION docperm._require_administration(what text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT docperm._administers() THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = format('user "%s" may not %s', docperm.whoami(), what),
+            DETAIL  = 'Only the Administrator and System Managers may.',
+            HINT    = 'Ask an administrator.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_administration(text) IS
+    'Internal: an error (42501) unless an administrator acts; the argument completes "user may not ..."';
+
+
 CREATE FUNCTION docperm._permitted_values(allow text, context text, user_name text)
     RETURNS SETOF text
     LANGUAGE c STABLE PARALLEL SAFE STRICT COST 1000 ROWS 10
@@ -139,6 +158,7 @@ REVOKE ALL ON FUNCTION docperm.explain_access(text, text, text, text)  FROM PUBL
 REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._require_administration(text)           FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 

@@ -26,6 +26,15 @@ COMMENT ON FUNCTION docperm._share_changed() IS
 
 REVOKE ALL ON FUNCTION docperm._share_changed() FROM PUBLIC;
 
+CREATE FUNCTION docperm._session_changed() RETURNS trigger
+    LANGUAGE c
+AS 'MODULE_PATHNAME', 'docperm_session_changed';
+
+COMMENT ON FUNCTION docperm._session_changed() IS
+    'Internal: trigger on sessions and API keys; its argument names the column that tells them apart, and every connection forgets the ones that changed';
+
+REVOKE ALL ON FUNCTION docperm._session_changed() FROM PUBLIC;
+
 
 CREATE FUNCTION docperm._tree_changed() RETURNS trigger
     LANGUAGE c
@@ -54,7 +63,9 @@ BEGIN
                        ('shares',           '_share_changed()'),
                        ('users',            '_user_changed(''name'')'),
                        ('user_roles',       '_user_changed(''user_name'')'),
-                       ('user_permissions', '_user_changed(''user_name'')')
+                       ('user_permissions', '_user_changed(''user_name'')'),
+                       ('sessions',         '_session_changed(''id'')'),
+                       ('api_keys',         '_session_changed(''api_key'')')
                ) AS v (relation, trigger_function)
     LOOP
         EXECUTE format('CREATE TRIGGER docperm_changed AFTER INSERT OR UPDATE OR DELETE ON docperm.%I FOR EACH ROW EXECUTE FUNCTION docperm.%s',

@@ -318,6 +318,7 @@ BEGIN
     PERFORM docperm._require_password_administrator(holder);
     PERFORM docperm._check_new_password(holder, new_password);
     PERFORM docperm._store_password(holder, new_password, must_change);
+    PERFORM docperm._log_activity('Set Password', holder, true, NULL, 'by ' || docperm._actor());
     IF coalesce(logout_sessions, true) THEN
         PERFORM docperm._end_sessions_of(holder, except_current => holder = docperm.whoami());
     END IF;
@@ -473,6 +474,7 @@ BEGIN
 
     PERFORM docperm._check_new_password(redeemed.user_name, new_password);
     PERFORM docperm._store_password(redeemed.user_name, new_password);
+    PERFORM docperm._log_activity('Reset Password', redeemed.user_name, true, NULL, NULL);
     IF (SELECT s.logout_on_password_reset FROM docperm.settings AS s) THEN
         PERFORM docperm._end_sessions_of(redeemed.user_name, except_current => false);
     END IF;

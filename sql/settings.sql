@@ -18,6 +18,20 @@ CREATE TABLE docperm.settings (
     password_reset_limit         integer  NOT NULL DEFAULT 3,
     logout_on_password_reset     boolean  NOT NULL DEFAULT true,
 
+    -- The second factor.
+    enable_two_factor_auth   boolean NOT NULL DEFAULT false,
+    otp_issuer_name          text    NOT NULL DEFAULT 'docperm',
+
+    -- Logging in
+    allow_consecutive_login_attempts integer  NOT NULL DEFAULT 10,
+    allow_login_after_fail           interval NOT NULL DEFAULT '60 seconds',
+    throttle_connection_address      boolean  NOT NULL DEFAULT false,
+    allow_login_using_mobile_number  boolean  NOT NULL DEFAULT false,
+    allow_login_using_user_name      boolean  NOT NULL DEFAULT false,
+    session_idle_timeout             interval          DEFAULT '6 hours',
+    session_absolute_timeout         interval          DEFAULT '7 days',
+    activity_log_retention           interval          DEFAULT '1 year',
+
     -- Hashing cannot be interrupted, and its memory is not counted in work_mem: the library
     -- refuses more than these as well, also in a hash that says so of itself.
     CONSTRAINT settings_argon2_parallelism_check CHECK (argon2_parallelism BETWEEN 1 AND 16),
@@ -28,16 +42,16 @@ CREATE TABLE docperm.settings (
     CONSTRAINT settings_force_user_to_reset_password_check CHECK (force_user_to_reset_password BETWEEN 0 AND 36500),
     CONSTRAINT settings_reset_password_link_expiry_check   CHECK (reset_password_link_expiry   > '0'),
     CONSTRAINT settings_password_reset_limit_check         CHECK (password_reset_limit         >= 0),
-
-    -- The second factor.
-    enable_two_factor_auth   boolean NOT NULL DEFAULT false,
-    otp_issuer_name          text    NOT NULL DEFAULT 'docperm',
-
     CONSTRAINT settings_otp_issuer_name_check CHECK (otp_issuer_name <> '' AND strpos(otp_issuer_name, ':') = 0),
 
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
-    CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default'))
+    CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default')),
+    CONSTRAINT settings_login_attempts_check          CHECK (allow_consecutive_login_attempts >= 0),
+    CONSTRAINT settings_login_after_fail_check        CHECK (allow_login_after_fail >= '0 seconds'),
+    CONSTRAINT settings_session_idle_check            CHECK (session_idle_timeout     > '0 seconds'),
+    CONSTRAINT settings_session_absolute_check        CHECK (session_absolute_timeout > '0 seconds'),
+    CONSTRAINT settings_activity_log_check            CHECK (activity_log_retention   > '0 seconds')
 );
 
 COMMENT ON TABLE  docperm.settings          IS 'Settings of docperm in this database: always one row';
@@ -74,6 +88,23 @@ COMMENT ON COLUMN docperm.settings.enable_two_factor_auth IS
     'Users with a role that has two_factor_auth need a one-time code to log in; the Administrator does not';
 COMMENT ON COLUMN docperm.settings.otp_issuer_name IS
     'What authenticator apps show as the issuer of the codes; without a colon';
+
+COMMENT ON COLUMN docperm.settings.allow_consecutive_login_attempts IS
+    'After so many failed logins in a row an account is locked; 0 for never';
+COMMENT ON COLUMN docperm.settings.allow_login_after_fail IS
+    'For how long it is locked, counted from the last of those failures';
+COMMENT ON COLUMN docperm.settings.throttle_connection_address IS
+    'Failures also count by the address of the database connection where no client_address is stated. Behind a pool all users share one';
+COMMENT ON COLUMN docperm.settings.allow_login_using_mobile_number IS
+    'Users may log in with users.mobile_no, too';
+COMMENT ON COLUMN docperm.settings.allow_login_using_user_name IS
+    'Users may log in with users.username, too';
+COMMENT ON COLUMN docperm.settings.session_idle_timeout IS
+    'A session that is not taken up for so long ends; NULL for never';
+COMMENT ON COLUMN docperm.settings.session_absolute_timeout IS
+    'A session ends after so long, whatever happens; NULL for never. For sessions opened from now on';
+COMMENT ON COLUMN docperm.settings.activity_log_retention IS
+    'How long rows of docperm.activity_log are kept; NULL for ever';
 
 INSERT INTO docperm.settings DEFAULT VALUES;
 

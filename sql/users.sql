@@ -17,13 +17,26 @@ CREATE TABLE docperm.users (
     user_type   text    NOT NULL DEFAULT 'Website User',
     db_role     name,
 
+    -- When and from where the user may log in and work, and what of it there was
+    simultaneous_sessions integer,
+    login_after           smallint NOT NULL DEFAULT 0,
+    login_before          smallint NOT NULL DEFAULT 0,
+    restrict_ip           cidr[],
+    last_login            timestamptz,
+    last_ip               inet,
+    last_active           timestamptz,
+
     CONSTRAINT users_pkey            PRIMARY KEY (name),
     CONSTRAINT users_username_key    UNIQUE (username),
     CONSTRAINT users_mobile_no_key   UNIQUE (mobile_no),
     CONSTRAINT users_db_role_key     UNIQUE (db_role),
     CONSTRAINT users_name_check      CHECK (name <> ''),
     CONSTRAINT users_db_role_check   CHECK (db_role <> ''),
-    CONSTRAINT users_user_type_check CHECK (user_type IN ('System User', 'Website User'))
+    CONSTRAINT users_user_type_check CHECK (user_type IN ('System User', 'Website User')),
+    CONSTRAINT users_simultaneous_sessions_check CHECK (simultaneous_sessions >= 0),
+    CONSTRAINT users_login_after_check           CHECK (login_after  BETWEEN 0 AND 24),
+    CONSTRAINT users_login_before_check          CHECK (login_before BETWEEN 0 AND 24),
+    CONSTRAINT users_restrict_ip_check           CHECK (array_position(restrict_ip, NULL) IS NULL)
 );
 
 COMMENT ON TABLE  docperm.users             IS 'Users; Administrator and Guest exist from the start';
@@ -38,6 +51,13 @@ COMMENT ON COLUMN docperm.users.mobile_no   IS 'Mobile number, unique';
 COMMENT ON COLUMN docperm.users.enabled     IS 'A disabled user has no right at all';
 COMMENT ON COLUMN docperm.users.user_type   IS 'Computed: System User with a role that has desk access, otherwise Website User';
 COMMENT ON COLUMN docperm.users.db_role     IS 'Database role that acts as this user without further ado, unique';
+COMMENT ON COLUMN docperm.users.simultaneous_sessions IS 'So many sessions may be open at once: a login above it ends the least recently used one. NULL or 0 for any number';
+COMMENT ON COLUMN docperm.users.login_after  IS 'Not before this hour of the day in the server''s time zone (log_timezone), 0 for any';
+COMMENT ON COLUMN docperm.users.login_before IS 'Not from this hour of the day on, 0 for any. Holds for sessions that are open, too; nothing wraps over midnight';
+COMMENT ON COLUMN docperm.users.restrict_ip  IS 'Only from these networks; from anywhere if NULL or empty';
+COMMENT ON COLUMN docperm.users.last_login   IS 'When he last opened a session';
+COMMENT ON COLUMN docperm.users.last_ip      IS 'From where, as far as it is known';
+COMMENT ON COLUMN docperm.users.last_active  IS 'When a session of his was last taken up, to about a minute';
 
 INSERT INTO docperm.users (name, user_type) VALUES
     ('Administrator', 'System User'),
@@ -256,7 +276,14 @@ BEGIN
                username    = NEW.username,
                mobile_no   = NEW.mobile_no,
                enabled     = NEW.enabled,
-               db_role     = NEW.db_role
+               db_role     = NEW.db_role,
+               simultaneous_sessions = NEW.simultaneous_sessions,
+               login_after           = NEW.login_after,
+               login_before          = NEW.login_before,
+               restrict_ip           = NEW.restrict_ip,
+               last_login            = NEW.last_login,
+               last_ip               = NEW.last_ip,
+               last_active           = NEW.last_active
          WHERE u.name = NEW.name
            AND (NOT u.enabled OR u.name IN ('Administrator', 'Guest'))
            AND num_nonnulls(nullif(u.email, u.name), u.first_name, u.middle_name, u.last_name,

@@ -48,6 +48,16 @@ impl Fault {
         self
     }
 
+    /// Its parts: SQLSTATE as PostgreSQL packs it, message, detail, hint.
+    pub fn into_parts(self) -> (i32, String, Option<String>, Option<String>) {
+        (self.sqlstate as i32, self.message, self.detail, self.hint)
+    }
+
+    /// From the parts of [`into_parts`](Self::into_parts).
+    pub fn from_parts(sqlstate: i32, message: String, detail: Option<String>, hint: Option<String>) -> Self {
+        Fault { sqlstate: SqlState::from(sqlstate), message, detail, hint }
+    }
+
     /// Ends the statement with this error.
     pub fn raise(self) -> ! {
         let mut report = ErrorReport::new(self.sqlstate, self.message, "docperm");

@@ -55,7 +55,11 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/two_factor.sql", name = "two_factor", requires = ["passwords"]);
 pgrx::extension_sql_file!("../sql/login_providers.sql", name = "login_providers", requires = ["two_factor"]);
-pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["login_providers"]);
+pgrx::extension_sql_file!("../sql/activity_log.sql", name = "activity_log", requires = ["login_providers"]);
+pgrx::extension_sql_file!("../sql/sessions.sql", name = "sessions", requires = ["activity_log"]);
+pgrx::extension_sql_file!("../sql/api_keys.sql", name = "api_keys", requires = ["sessions"]);
+pgrx::extension_sql_file!("../sql/login.sql", name = "login", requires = ["api_keys"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["login"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.

@@ -4,11 +4,13 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
+mod login;
 mod login_providers;
 mod one_time_codes;
 mod passwords;
 mod permits;
 mod report;
+mod sessions;
 mod version;
 mod who_can;
 

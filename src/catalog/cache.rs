@@ -9,12 +9,15 @@ use pgrx::pg_sys;
 use super::channel::Channel;
 use super::invalidation::{self, Forget};
 use super::load::{self, Site};
+use super::session::{self, Session};
 use super::typed_set::TypedSet;
 use crate::fault::{Fault, SqlState};
 use crate::rules::{Asking, Decision, Facts, Predicate, Question, Shares, Tree, Undecidable, User, ValueSet};
 
 /// Users whose authority a backend keeps. A pooled connection serves many users, and one may be permitted very much.
 const KEPT_AUTHORITIES: usize = 64;
+/// Sessions that a backend keeps.
+const KEPT_SESSIONS: usize = 256;
 /// How often to read again what changed while it was read.
 const ATTEMPTS: usize = 20;
 
@@ -187,6 +190,8 @@ struct Cache {
     /// The tables of trees by their channels.
     tree_channels: HashMap<pg_sys::Oid, pg_sys::Oid>,
     mapping: HashMap<String, Option<Rc<str>>>,
+    /// By token.
+    sessions: HashMap<String, Rc<Session>>,
 }
 
 thread_local! {
@@ -230,6 +235,7 @@ impl Cache {
         for oid in oids {
             self.trees.remove(self.tree_channels.get(oid).unwrap_or(oid));
         }
+        self.sessions.retain(|_, session| !oids.iter().any(|oid| session.depends_on(oid)));
         let authorities = extract(&mut self.authorities, |authority| authority.depends_on(&named));
         let persons = extract(&mut self.persons, |person| person.depends_on(&named));
         (None, persons, authorities)
@@ -361,6 +367,34 @@ pub fn user_of_database_role(role: &str) -> Option<Rc<str>> {
         settle();
     }
     changed_meanwhile()
+}
+
+/// The session that a token opens, as of now; `None` if it opens none.
+pub fn session(token: &str) -> Option<Rc<Session>> {
+    settle();
+    if let Some(known) = with_cache(|cache| cache.sessions.get(token).cloned()) {
+        return Some(known);
+    }
+    for _ in 0..ATTEMPTS {
+        let read = Rc::new(session::read(token)?);
+        with_cache(|cache| {
+            if cache.sessions.len() >= KEPT_SESSIONS {
+                cache.sessions.clear();
+            }
+            cache.sessions.insert(token.to_owned(), read);
+        });
+        settle();
+        if let Some(still) = with_cache(|cache| cache.sessions.get(token).cloned()) {
+            return Some(still);
+        }
+    }
+    changed_meanwhile()
+}
+
+/// As [`session`], read once more: what does not decide anything changes without a message.
+pub fn reread_session(token: &str) -> Option<Rc<Session>> {
+    with_cache(|cache| cache.sessions.remove(token));
+    session(token)
 }
 
 fn changed_meanwhile() -> ! {

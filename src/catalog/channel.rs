@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL tells every backend, when a transaction commits, which relations its plans and caches must forget; the
 //! message holds nothing but an OID, and nothing demands that a relation has it. docperm sends and listens to OIDs that no
-//! relation has: one for the configuration, one for each user, one for each tree. A plan that names such an OID among the
+//! relation has: one for the configuration, one for each user, one for each tree and so on. A plan that names such an OID among the
 //! relations that it depends on is made anew after the message; a change of one user's permissions so touches no other
 //! user's plans. (inval.c: CacheInvalidateRelcacheByTuple; plancache.c: PlanCacheRelCallback.)
 //!
@@ -37,6 +37,8 @@ pub enum Channel<'a> {
     SharedWithEveryone(&'a str),
     /// The documents of a doctype that form a tree.
     Tree(&'a str),
+    /// A session, or an API key.
+    Session(&'a str),
     /// Who acts in this backend. Never sent to others.
     Identity,
 }

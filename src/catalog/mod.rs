@@ -4,6 +4,7 @@
 //! - [`load`] turns them into a [`Site`](load::Site), a user's record, a tree.
 //! - [`cache`] keeps these for the backend, and each user's [`Authority`](cache::Authority).
 //! - [`channel`] and [`invalidation`] tell every backend, transactionally, what a change makes untrue.
+//! - [`session`] reads what a token opens.
 //! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
 
 pub mod cache;
@@ -14,6 +15,7 @@ pub mod invalidation;
 pub mod load;
 pub mod memory;
 pub mod scan;
+pub mod session;
 pub mod shared_set;
 pub mod tree;
 pub mod triggers;

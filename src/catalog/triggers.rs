@@ -95,6 +95,9 @@ entry_point! {
     fn docperm_user_changed / pg_finfo_docperm_user_changed (fcinfo) {
         let call = TriggerCall::of(fcinfo);
         let column = call.argument().unwrap_or("user_name");
+        if column == "name" && call.keeps(&DECIDING) {
+            return call.done();
+        }
         let users = call.texts(column);
         for user in &users {
             Channel::User(user).invalidate();
@@ -105,6 +108,29 @@ entry_point! {
         }
         if !call.texts("db_role").is_empty() {
             Channel::Mapping.invalidate();
+        }
+        call.done()
+    }
+}
+
+/// The columns of a user's record that decide anything. A login changes others.
+const DECIDING: [&str; 6] = ["name", "enabled", "db_role", "login_after", "login_before", "restrict_ip"];
+
+entry_point! {
+    /// AFTER row or statement trigger on sessions and API keys; its argument names the column that tells them apart:
+    /// `docperm._session_changed('id')`. That one is used changes nothing.
+    fn docperm_session_changed / pg_finfo_docperm_session_changed (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        let column = call.argument().unwrap_or("id");
+        if call.keeps(&[column, "user_name", "token_hash", "secret_hash", "expires_at", "client_address", "impersonated_by"]) {
+            return call.done();
+        }
+        let changed = call.texts(column);
+        for name in &changed {
+            Channel::Session(name).invalidate();
+        }
+        if changed.is_empty() {
+            Channel::Site.invalidate();
         }
         call.done()
     }

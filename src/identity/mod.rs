@@ -1,9 +1,11 @@
 //! Who is acting.
 //!
-//! In this order: the user that a trusted application named with docperm.set_user(); the user that the outer database role
-//! acts as; Guest. The outer role is the one that SET ROLE and SET SESSION AUTHORIZATION change and that SECURITY DEFINER
+//! In this order: the user that a trusted application named with docperm.set_user(); the user of the session whose token
+//! is set; the user that the outer database role acts as; Guest. The outer role is the one that SET ROLE and SET SESSION AUTHORIZATION change and that SECURITY DEFINER
 //! functions do not.
 
+pub mod address;
+pub mod session;
 pub mod settings;
 mod switch;
 
@@ -12,7 +14,7 @@ use pgrx::pg_sys;
 use crate::catalog::cache;
 use crate::rules::model::GUEST;
 
-pub use switch::{become_user, stored_name};
+pub use switch::{become_user, resume, stored_name};
 
 /// Registers settings and the hooks that notice a change of identity.
 pub fn init() {
@@ -34,6 +36,8 @@ pub struct Identity {
 pub enum Source {
     /// docperm.set_user().
     ActingUser,
+    /// A token: docperm.login(), docperm.resume(), or the setting docperm.session.
+    Session,
     /// users.db_role.
     DatabaseRole,
     /// Nobody is known.
@@ -48,6 +52,9 @@ pub fn acting() -> Identity {
     let is_restricted = is_restricted_operation();
     if let Some(user) = settings::acting_user().filter(|_| !is_restricted) {
         return Identity { user: user.to_owned(), source: Source::ActingUser };
+    }
+    if let Some(token) = settings::session_token().filter(|_| !is_restricted) {
+        return Identity { user: session::valid(token).user.clone(), source: Source::Session };
     }
     let role = if is_restricted { current_role() } else { outer_role() };
     match role_name(role).and_then(|role| cache::user_of_database_role(&role)) {
@@ -74,6 +81,11 @@ pub fn current_role() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// The outer database role's name, for the logs.
+pub fn outer_role_name() -> String {
+    role_name(outer_role()).unwrap_or_default()
+}
+
 /// A role's name; `None` if it has been dropped.
 fn role_name(role: pg_sys::Oid) -> Option<String> {
     // SAFETY: a look-up that gives NULL for an unknown role.
@@ -83,10 +95,17 @@ fn role_name(role: pg_sys::Oid) -> Option<String> {
     }
 }
 
+/// The session that acts, if one does.
+pub fn acting_session() -> Option<std::rc::Rc<crate::catalog::session::Session>> {
+    let is_other = settings::acting_user().is_some() || is_restricted_operation();
+    settings::session_token().filter(|_| !is_other).map(session::valid)
+}
+
 /// Nobody acts but a database superuser, who may do everything anyway. Not the superuser who has become somebody else, nor
 /// whose code runs in a superuser's session.
 pub fn is_database_superuser(identity: &Identity) -> bool {
     // SAFETY: look-ups.
     let is_superuser = |role| unsafe { pg_sys::superuser_arg(role) };
-    identity.source != Source::ActingUser && is_superuser(outer_role()) && is_superuser(current_role())
+    let is_himself = !matches!(identity.source, Source::ActingUser | Source::Session);
+    is_himself && is_superuser(outer_role()) && is_superuser(current_role())
 }

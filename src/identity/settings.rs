@@ -19,10 +19,18 @@ static SECRET_KEY_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CStrin
 /// Holds what PostgreSQL assigns to `docperm.acting_user`.
 static mut ACTING_USER: *mut c_char = ptr::null_mut();
 
+/// Holds what PostgreSQL assigns to `docperm.session`.
+static mut SESSION: *mut c_char = ptr::null_mut();
+
+/// Holds what PostgreSQL assigns to `docperm.client_address`.
+static mut CLIENT_ADDRESS: *mut c_char = ptr::null_mut();
+
 /// Holds what PostgreSQL assigns to `docperm.shared_sets`.
 static mut SHARED_SETS: *mut c_char = ptr::null_mut();
 
 const ACTING_USER_NAME: &CStr = c"docperm.acting_user";
+const SESSION_NAME: &CStr = c"docperm.session";
+const CLIENT_ADDRESS_NAME: &CStr = c"docperm.client_address";
 const SHARED_SETS_NAME: &CStr = c"docperm.shared_sets";
 
 thread_local! {
@@ -59,10 +67,30 @@ pub fn define() {
             Some(assign_acting_user),
         );
         define_own(
+            CLIENT_ADDRESS_NAME,
+            c"The client's address that docperm.resume() was told and believed. Cannot be set but by it.",
+            &raw mut CLIENT_ADDRESS,
+            None,
+        );
+        define_own(
             SHARED_SETS_NAME,
             c"Where parallel workers find sets of permitted values. Cannot be set.",
             &raw mut SHARED_SETS,
             None,
+        );
+        // Anybody may set it: it opens nothing but to a token that nobody can guess. Nobody is shown it, so that whoever
+        // makes an application run his SQL does not get the token as well.
+        pg_sys::DefineCustomStringVariable(
+            SESSION_NAME.as_ptr(),
+            c"The token of the session that acts, or an API key and its secret with a colon between.".as_ptr(),
+            ptr::null(),
+            &raw mut SESSION,
+            ptr::null(),
+            pg_sys::GucContext::PGC_USERSET,
+            (pg_sys::GUC_NOT_IN_SAMPLE | pg_sys::GUC_DISALLOW_IN_FILE | pg_sys::GUC_NO_SHOW_ALL) as _,
+            None,
+            Some(assign_session),
+            Some(show_session),
         );
         #[cfg(not(feature = "pg14"))]
         pg_sys::MarkGUCPrefixReserved(c"docperm".as_ptr());
@@ -112,6 +140,12 @@ pub fn acting_user() -> Option<&'static str> {
     unsafe { value_of(ACTING_USER) }
 }
 
+/// The token that `docperm.session` holds, if it holds one.
+pub fn session_token() -> Option<&'static str> {
+    // SAFETY: a setting's variable.
+    unsafe { value_of(SESSION) }
+}
+
 /// Where the leader's sets are, as [`assign_shared_sets`] wrote it.
 pub fn shared_sets() -> Option<&'static str> {
     // SAFETY: a setting's variable.
@@ -127,9 +161,27 @@ unsafe fn value_of(variable: *const c_char) -> Option<&'static str> {
 
 /// Assigns the acting user, for the transaction or for the session.
 pub fn assign_acting_user_to(user: &str, is_local: bool) {
-    let action =
-        if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET };
-    assign_own(ACTING_USER_NAME, user, action);
+    assign_own(ACTING_USER_NAME, user, action(is_local));
+}
+
+/// Assigns the token of the session that acts; an empty one is none.
+pub fn assign_session_token(token: &str, is_local: bool) {
+    assign_own(SESSION_NAME, token, action(is_local));
+}
+
+/// The client's address as a trusted application stated it, if it did.
+pub fn client_address() -> Option<&'static str> {
+    // SAFETY: a setting's variable.
+    unsafe { value_of(CLIENT_ADDRESS) }
+}
+
+/// Assigns the client's address; an empty text is none.
+pub fn assign_client_address(address: &str, is_local: bool) {
+    assign_own(CLIENT_ADDRESS_NAME, address, action(is_local));
+}
+
+fn action(is_local: bool) -> pg_sys::GucAction::Type {
+    if is_local { pg_sys::GucAction::GUC_ACTION_LOCAL } else { pg_sys::GucAction::GUC_ACTION_SET }
 }
 
 /// Tells parallel workers where sets are.
@@ -179,11 +231,28 @@ unsafe extern "C-unwind" fn check_is_own(
 /// Also called at the end of a transaction that set it, without a check and without the right to fail.
 unsafe extern "C-unwind" fn assign_acting_user(value: *const c_char, _extra: *mut c_void) {
     // SAFETY: both are NULL or NUL-terminated.
-    let same = unsafe {
-        let text = |pointer: *const c_char| (!pointer.is_null()).then(|| CStr::from_ptr(pointer));
-        text(value) == text(ACTING_USER)
-    };
-    if !same {
+    if !unsafe { is_same(value, ACTING_USER) } {
         switch::identity_changed();
     }
+}
+
+/// As `assign_acting_user`.
+unsafe extern "C-unwind" fn assign_session(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: both are NULL or NUL-terminated.
+    if !unsafe { is_same(value, SESSION) } {
+        switch::identity_changed();
+    }
+}
+
+unsafe fn is_same(value: *const c_char, other: *const c_char) -> bool {
+    let text = |pointer: *const c_char| {
+        // SAFETY: NULL or NUL-terminated, says the caller.
+        (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+    };
+    text(value) == text(other)
+}
+
+unsafe extern "C-unwind" fn show_session() -> *const c_char {
+    let shown = if session_token().is_some() { c"********" } else { c"" };
+    shown.as_ptr()
 }

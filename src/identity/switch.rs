@@ -1,11 +1,14 @@
 //! Changes of identity in this backend.
 
 use std::ffi::{CStr, c_char, c_void};
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-use super::settings;
+use super::address::ClientAddress;
+use super::{session, settings};
+use crate::catalog::session::Session;
 use crate::catalog::{cache, invalidation};
 use crate::fault::{Fault, SqlState};
 use crate::rules::model::{ADMINISTRATOR, GUEST};
@@ -27,6 +30,20 @@ pub fn become_user(user: Option<&str>, is_local: bool) {
         .raise();
     }
     settings::assign_acting_user_to(&user, is_local);
+}
+
+/// Takes up the session that `token` opens, and acts as its user from now on.
+pub fn resume(token: &str, from: ClientAddress, is_local: bool) -> Rc<Session> {
+    let stated = from.address.filter(|_| from.is_stated).map(|address| address.to_string()).unwrap_or_default();
+    if settings::client_address().unwrap_or_default() != stated {
+        settings::assign_client_address(&stated, is_local);
+    }
+    let session = session::valid(token);
+    settings::assign_session_token(token, is_local);
+    if settings::acting_user().is_some() {
+        settings::assign_acting_user_to("", is_local);
+    }
+    session
 }
 
 /// Names are stored trimmed and in lower case, but for the two that exist from the start. What lower case is, is the

@@ -23,7 +23,8 @@ use crate::identity::{Identity, Source};
 /// # Safety
 /// `glob` is that of the planner at work.
 pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, authority: &Authority) {
-    let by_role = (identity.source != Source::ActingUser).then(|| Channel::Mapping.oid());
+    let is_role = matches!(identity.source, Source::DatabaseRole | Source::Nobody);
+    let by_role = is_role.then(|| Channel::Mapping.oid());
     let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid()]);
     // SAFETY: lists in the planner's memory; the node is what its tag says.
     unsafe {

@@ -26,6 +26,7 @@
 //! A row of a child table follows the document that it belongs to.
 //! ```
 
+pub mod admission;
 pub mod decide;
 pub mod facts;
 pub mod grants;
@@ -39,6 +40,7 @@ pub mod user_permissions;
 #[cfg(test)]
 mod closed_form_test;
 
+pub use admission::{Admission, Network, NotAdmitted};
 pub use decide::{Asking, Decision, Question, Standing};
 pub use facts::{Facts, Shares};
 pub use model::{Doctype, LinkField, Model, Parentage, Role, Rule, StrictMode, User, UserPermission};

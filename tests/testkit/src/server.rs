@@ -2,6 +2,7 @@
 
 use crate::Database;
 use postgres::{Client, NoTls};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,14 +40,35 @@ pub fn server() -> &'static Server {
 
 impl Server {
     fn start() -> Server {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-        let directory = std::env::temp_dir().join(format!("docperm-{}-{nanoseconds:x}", std::process::id()));
+        Server::run("run", SETTINGS)
+    }
 
-        let mut keeper = Command::new(root.join("bin/throwaway-postgres"))
-            .arg("run")
-            .arg(&directory)
-            .args(SETTINGS)
+    /// A server of its own for a test that does to it what others would not like. It goes when this is dropped.
+    pub fn private(settings: &[&str]) -> Server {
+        Server::run("run", SETTINGS.iter().chain(settings))
+    }
+
+    /// A hot standby of this server. It goes when it is dropped.
+    pub fn standby(&self) -> Server {
+        Server::run("run-standby", [&self.socket_dir])
+    }
+
+    /// Kills the server as a crash would, and starts it again. Connections break.
+    pub fn crash(&self) {
+        let done = Command::new(script()).arg("crash").arg(&self.socket_dir).stdout(Stdio::null()).status();
+        assert!(done.is_ok_and(|status| status.success()), "the server did not come back");
+    }
+
+    fn run(command: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Server {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+        let directory = format!("docperm-{}-{nanoseconds:x}-{number}", std::process::id());
+
+        let mut keeper = Command::new(script())
+            .arg(command)
+            .arg(std::env::temp_dir().join(directory))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -117,8 +139,9 @@ impl Server {
         self.connect("postgres", "postgres", None)
     }
 
+    /// A connection of that role, with settings at its start if there are any.
     #[track_caller]
-    pub(crate) fn connect(&self, role: &str, database: &str, options: Option<&str>) -> Client {
+    pub fn connect(&self, role: &str, database: &str, options: Option<&str>) -> Client {
         let mut config = postgres::Config::new();
         config.host_path(&self.socket_dir).port(self.port).user(role).dbname(database);
         if let Some(options) = options {
@@ -134,6 +157,10 @@ impl Server {
     pub(crate) fn next_number(&self) -> u32 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/throwaway-postgres")
 }
 
 /// The programs of the PostgreSQL that the scripts in `bin/` use as well.

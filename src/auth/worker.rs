@@ -1,0 +1,78 @@
+//! The login worker: starts, does one request, ends.
+
+use std::panic::AssertUnwindSafe;
+
+use pgrx::bgworkers::BackgroundWorker;
+use pgrx::pg_sys;
+
+use super::mailbox::Mailbox;
+use super::request::{Answer, Request};
+use super::{impersonation, login, provider_login};
+
+/// Settings of the database or of the server that must not decide how attempts are counted.
+const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 8] = [
+    (c"search_path", c"pg_catalog, pg_temp"),
+    (c"default_transaction_isolation", c"read committed"),
+    (c"default_transaction_read_only", c"off"),
+    (c"default_transaction_deferrable", c"off"),
+    // An attempt that is lost with the server's power was not counted.
+    (c"synchronous_commit", c"on"),
+    (c"session_replication_role", c"origin"),
+    (c"row_security", c"on"),
+    (c"check_function_bodies", c"on"),
+];
+
+/// Called by PostgreSQL in a process of its own; the argument is the mailbox.
+#[unsafe(no_mangle)]
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn docperm_login_worker(mailbox: pg_sys::Datum) {
+    let database = BackgroundWorker::get_extra().parse::<u32>().unwrap_or_default();
+    // SAFETY: once, at the beginning of a background worker. A shutdown is noticed where PostgreSQL looks for interrupts.
+    unsafe {
+        pg_sys::pqsignal(SIGTERM, Some(terminate));
+        pg_sys::BackgroundWorkerUnblockSignals();
+    }
+    let Some(mailbox) = Mailbox::open(mailbox.value() as pg_sys::dsm_handle) else { return };
+    // SAFETY: as above. No role: as the bootstrap superuser, which needs no privileges on docperm's tables.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(pg_sys::Oid::from(database), pg_sys::InvalidOid, 0);
+        for (name, value) in SETTINGS {
+            let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
+            pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source);
+        }
+    }
+    let Some(request) = mailbox.take_request::<Request>() else { return };
+    let answer = answer(request);
+    mailbox.answer(&answer);
+}
+
+/// POSIX's number of the signal that asks a process to end.
+const SIGTERM: i32 = 15;
+
+/// What PostgreSQL's own handler does: the end comes where interrupts are looked for, not in the middle of anything.
+unsafe extern "C-unwind" fn terminate(_signal: i32) {
+    // SAFETY: flags and the latch of this process, which are made to be set by signal handlers.
+    unsafe {
+        (&raw mut pg_sys::ProcDiePending).write_volatile(1);
+        (&raw mut pg_sys::InterruptPending).write_volatile(1);
+        pg_sys::SetLatch(pg_sys::MyLatch);
+    }
+}
+
+fn answer(request: Request) -> Answer {
+    match request {
+        Request::Login { login_id, password, code, from } => login::log_in(&login_id, &password, code, from),
+        Request::VerifyPassword { user, password, from } => login::verify_password(&user, &password, from),
+        Request::IdToken { provider, token, nonce, from } => {
+            provider_login::log_in(&provider, &token, nonce.as_deref(), from)
+        }
+        Request::Impersonate { user, actor, returns_to, reason, from } => {
+            impersonation::begin(&user, &actor, returns_to, &reason, from)
+        }
+    }
+}
+
+/// One transaction, which is committed.
+pub fn transaction<R>(work: impl FnOnce() -> R) -> R {
+    BackgroundWorker::transaction(AssertUnwindSafe(work))
+}

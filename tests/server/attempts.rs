@@ -1,0 +1,252 @@
+//! INVARIANT B: every attempt to log in is counted, durably, before its password is verified, and its row in the log is
+//! written, whatever the caller does. All of these guess, and all of them are counted.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::login::{ANN, BOB, RIGHT, log_in, refused, world};
+use crate::support::{World, attempt, one};
+use postgres::Client;
+
+fn number(w: &mut World, sql: &str) -> i64 {
+    one(&mut w.admin, sql).parse().unwrap()
+}
+
+fn failures(w: &mut World) -> i64 {
+    number(w, "SELECT coalesce(sum(failures), 0)::int FROM docperm.login_throttle")
+}
+
+fn logged(w: &mut World) -> i64 {
+    number(w, "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login'")
+}
+
+/// Attempts whose password was verified and wrong.
+fn verified(w: &mut World) -> i64 {
+    number(w, "SELECT count(*) FROM docperm.activity_log WHERE detail = 'wrong password'")
+}
+
+const GUESS: &str = "SELECT docperm.login('bob@erp.test', 'guess')";
+
+#[test]
+fn what_the_caller_does_with_his_transaction_changes_nothing() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 0");
+    let ways: [&[&str]; 9] = [
+        &[GUESS],
+        &["SELECT 1 / (docperm.login('bob@erp.test', 'guess') IS NULL)::int"],
+        &["BEGIN", GUESS, "ROLLBACK"],
+        &["BEGIN", "SAVEPOINT s", GUESS, "ROLLBACK TO s", "ROLLBACK"],
+        &["DO $$ BEGIN PERFORM docperm.login('bob@erp.test', 'guess'); EXCEPTION WHEN OTHERS THEN NULL; END $$"],
+        &["BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", GUESS, "ROLLBACK"],
+        &["SET default_transaction_read_only = on", GUESS, "RESET default_transaction_read_only"],
+        &["PREPARE guess AS SELECT docperm.login('bob@erp.test', $1)", "EXECUTE guess ('guess')", "DEALLOCATE guess"],
+        &["SELECT 1 WHERE coalesce(docperm.login('bob@erp.test', 'guess'), '') = 'x'"],
+    ];
+    let mut c = w.app();
+    for (made, way) in (1..).zip(ways) {
+        for sql in way {
+            let _ = attempt(&mut c, sql);
+        }
+        assert_eq!((failures(&mut w), logged(&mut w), verified(&mut w)), (made, made, made), "{way:?}");
+    }
+}
+
+#[test]
+fn a_success_that_is_rolled_back_is_written_down_too() {
+    let mut w = world();
+    let mut c = w.app();
+    for way in [
+        ["BEGIN".to_owned(), format!("SELECT docperm.login('{BOB}', '{RIGHT}')"), "ROLLBACK".to_owned()],
+        [
+            "SELECT 1".to_owned(),
+            format!("SELECT 1 / (docperm.login('{BOB}', '{RIGHT}') IS NULL)::int"),
+            "SELECT 1".to_owned(),
+        ],
+    ] {
+        for sql in &way {
+            let _ = attempt(&mut c, sql);
+        }
+        assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "Guest", "{way:?}");
+    }
+    assert_eq!(number(&mut w, "SELECT count(*) FROM docperm.activity_log WHERE status = 'Success'"), 2);
+}
+
+#[test]
+fn many_guesses_in_one_statement_are_many_attempts() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 3");
+    let block = "DO $$
+        DECLARE states text := '';
+        BEGIN
+            FOR i IN 1..6 LOOP
+                BEGIN
+                    PERFORM docperm.login('bob@erp.test', 'guess' || i);
+                EXCEPTION WHEN OTHERS THEN
+                    states := states || SQLSTATE || ' ';
+                END;
+            END LOOP;
+            RAISE EXCEPTION '%', states;
+        END $$";
+    let error = attempt(&mut w.app(), block).unwrap_err();
+    assert_eq!(error.message.trim(), "28P01 28P01 28P01 53400 53400 53400");
+    assert_eq!((verified(&mut w), logged(&mut w)), (3, 6));
+}
+
+#[test]
+fn a_timeout_or_a_cancel_does_not_stop_what_has_begun() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 0, argon2_memory_kib = 65536, argon2_iterations = 5");
+    w.sql(&format!("SELECT docperm.set_password('{BOB}', '{RIGHT}', false)"));
+    let mut c = w.app();
+    // Long enough for the worker to begin, too short for it to end.
+    c.batch_execute("SET statement_timeout = 60").unwrap();
+    let error = attempt(&mut c, GUESS).unwrap_err();
+    assert!(["57014", "28P01"].contains(&error.sqlstate.as_str()), "{error:?}");
+    settled(&mut w, 1);
+
+    let mut c = w.app();
+    let token = c.cancel_token();
+    let guessing = thread::spawn(move || attempt(&mut c, GUESS).unwrap_err().sqlstate);
+    begun(&mut w, 2);
+    let _ = token.cancel_query(postgres::NoTls);
+    let sqlstate = guessing.join().unwrap();
+    assert!(["57014", "28P01"].contains(&sqlstate.as_str()), "{sqlstate}");
+    settled(&mut w, 2);
+    assert_eq!(failures(&mut w), 2);
+}
+
+#[test]
+fn a_killed_connection_does_not_take_its_attempt_along() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET argon2_memory_kib = 65536, argon2_iterations = 5");
+    w.sql(&format!("SELECT docperm.set_password('{BOB}', '{RIGHT}', false)"));
+    let mut c = w.app();
+    let pid = one(&mut c, "SELECT pg_backend_pid()");
+    let guessing = thread::spawn(move || c.batch_execute(GUESS).is_err());
+    begun(&mut w, 1);
+    one(&mut w.admin, &format!("SELECT pg_terminate_backend({pid})"));
+    assert!(guessing.join().unwrap());
+    settled(&mut w, 1);
+    assert_eq!((failures(&mut w), verified(&mut w)), (1, 1));
+}
+
+/// Waits until so many attempts are in the log.
+#[track_caller]
+fn begun(w: &mut World, attempts: i64) {
+    wait_until(w, &format!("SELECT count(*) >= {attempts} FROM docperm.activity_log WHERE operation = 'Login'"));
+}
+
+/// Waits until so many attempts have ended.
+#[track_caller]
+fn settled(w: &mut World, attempts: i64) {
+    wait_until(
+        w,
+        &format!(
+            "SELECT count(*) = {attempts} FROM docperm.activity_log WHERE operation = 'Login' AND detail <> 'not finished'"
+        ),
+    );
+}
+
+#[track_caller]
+fn wait_until(w: &mut World, condition: &str) {
+    for _ in 0..600 {
+        if one(&mut w.admin, condition) == "t" {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    panic!("never came true: {condition}");
+}
+
+#[test]
+fn thirty_two_connections_get_no_more_guesses_than_one() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 5, allow_login_after_fail = '1 hour'");
+    let clients: Vec<Client> = (0..32).map(|_| w.app()).collect();
+    let guessing: Vec<_> = clients
+        .into_iter()
+        .map(|mut c| thread::spawn(move || refused(log_in(&mut c, BOB, "guess")).sqlstate))
+        .collect();
+    let answers: Vec<String> = guessing.into_iter().map(|guess| guess.join().unwrap()).collect();
+    let count = |sqlstate: &str| answers.iter().filter(|answer| *answer == sqlstate).count();
+    assert_eq!((count("28P01"), count("53400")), (5, 27), "{answers:?}");
+    assert_eq!((verified(&mut w), logged(&mut w)), (5, 32));
+}
+
+#[test]
+fn connections_with_the_right_password_do_not_lock_each_other_out() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 2");
+    let clients: Vec<Client> = (0..12).map(|_| w.app()).collect();
+    let logins: Vec<_> =
+        clients.into_iter().map(|mut c| thread::spawn(move || log_in(&mut c, BOB, RIGHT).is_ok())).collect();
+    assert!(logins.into_iter().all(|login| login.join().unwrap()));
+    assert_eq!(failures(&mut w), 0);
+}
+
+#[test]
+fn advisory_locks_of_strangers_are_in_nobodys_way() {
+    let w = world();
+    let mut stranger = w.app();
+    // Every lock that SQL can take on one number, and on two.
+    stranger
+        .batch_execute(
+            "SET statement_timeout = '60s';
+             SELECT pg_advisory_lock(hashtext('user bob@erp.test')), pg_advisory_lock(0, -1), pg_advisory_lock(1, -1),
+                    pg_advisory_lock(2, -1), pg_advisory_lock(3, -1)",
+        )
+        .unwrap();
+    log_in(&mut w.app(), BOB, RIGHT).unwrap();
+}
+
+#[test]
+fn nobody_can_undo_the_count_or_read_it() {
+    let w = world();
+    let mut c = w.app();
+    refused(log_in(&mut c, BOB, "guess"));
+    for sql in [
+        "DELETE FROM docperm.login_throttle",
+        "SELECT * FROM docperm.login_throttle",
+        "SELECT * FROM docperm.locked_users",
+        "TRUNCATE docperm.activity_log",
+        "SELECT * FROM docperm.activity_log",
+        "SELECT * FROM docperm.sessions",
+        "SELECT * FROM docperm.passwords",
+        "SELECT * FROM docperm.api_keys",
+        "DO $$ BEGIN LOCK TABLE docperm.login_throttle; END $$",
+        "DO $$ BEGIN LOCK TABLE docperm.users; END $$",
+        "SELECT docperm._settle_attempt(1, '{user bob@erp.test}', 'right', true, NULL)",
+        "SELECT docperm._begin_attempt('Login', 'x', '{user x}', NULL)",
+        "SELECT docperm._attempt_keys('x', NULL, false)",
+        "SELECT docperm._open_session('bob@erp.test', repeat('0', 64), NULL, NULL, NULL)",
+        "SELECT docperm._log_activity('Login', 'bob@erp.test', true, NULL, NULL)",
+        "SELECT docperm._touch_session(1, '1 s')",
+        "SELECT docperm._end_sessions_of('ann@erp.test', false)",
+        "SELECT docperm._renew_token(1, repeat('0', 64))",
+        "SELECT docperm._end_impersonation()",
+        "SELECT docperm._random_token()",
+        "SELECT docperm.clear_activity_log('0 s')",
+        "SELECT docperm.unlock('bob@erp.test')",
+        "SELECT docperm.impersonate('ann@erp.test', 'I want to')",
+        "SELECT docperm.logout_all('ann@erp.test')",
+    ] {
+        assert_eq!(attempt(&mut c, sql).unwrap_err().sqlstate, "42501", "{sql}");
+    }
+    log_in(&mut c, ANN, RIGHT).unwrap();
+}
+
+#[test]
+fn settings_of_the_database_do_not_decide_how_attempts_are_counted() {
+    let mut w = world();
+    let db = w.db.name().to_owned();
+    w.sql(&format!(
+        "ALTER DATABASE {db} SET default_transaction_read_only = on;
+         ALTER DATABASE {db} SET default_transaction_isolation = 'serializable';
+         ALTER DATABASE {db} SET search_path = 'nowhere';
+         ALTER DATABASE {db} SET statement_timeout = '10 min'"
+    ));
+    let mut c = w.app();
+    refused(log_in(&mut c, BOB, "guess"));
+    log_in(&mut c, BOB, RIGHT).unwrap();
+    assert_eq!(logged(&mut w), 2);
+}
