@@ -153,7 +153,7 @@ fn two_at_the_same_time_use_a_code_once() {
 #[test]
 fn an_enrolment_that_was_sent_is_put_in_force_by_the_first_login() {
     let (mut w, _file) = world();
-    let uri = one(&mut w.admin, &format!("SELECT docperm.start_enrollment(' Ann@ERP.test')"));
+    let uri = one(&mut w.admin, "SELECT docperm.start_enrollment(' Ann@ERP.test')");
     assert_eq!(verify(&mut w.admin, ANN, "000000x"), "wrong");
     let again = one(&mut w.admin, &format!("SELECT docperm.start_enrollment('{ANN}')"));
     assert_ne!(uri, again);
