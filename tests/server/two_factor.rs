@@ -402,3 +402,25 @@ fn who_needs_a_second_factor() {
     assert_eq!(refused_with(&mut w.admin, &issuer("")), "23514");
     assert_eq!(refused_with(&mut w.admin, &issuer("a:b")), "23514");
 }
+
+#[test]
+fn an_error_in_the_middle_leaves_nobody_with_the_owners_privileges() {
+    let (w, _file) = world();
+    let mut c = w.acting(ANN);
+    one(&mut c, "SELECT docperm.enroll_two_factor()");
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; SELECT FROM docperm.two_factor FOR UPDATE").unwrap();
+    c.batch_execute("BEGIN; SET LOCAL lock_timeout = '20ms'; SAVEPOINT before").unwrap();
+    for call in ["confirm_two_factor('123456')", "enroll_two_factor()", "reset_two_factor()"] {
+        assert_eq!(refused_with(&mut c, &format!("SELECT docperm.{call}")), "55P03", "{call}");
+        c.batch_execute("ROLLBACK TO before").unwrap();
+        assert_eq!(one(&mut c, "SELECT current_user"), w.app_role);
+        assert_eq!(refused_with(&mut c, "TABLE docperm.two_factor"), "42501");
+        c.batch_execute("ROLLBACK TO before").unwrap();
+    }
+    let caught =
+        "DO $$ BEGIN PERFORM docperm.reset_two_factor(); EXCEPTION WHEN lock_not_available THEN NULL; END $$";
+    c.batch_execute(caught).unwrap();
+    assert_eq!(one(&mut c, "SELECT current_user"), w.app_role);
+    assert_eq!(refused_with(&mut c, "TABLE docperm.two_factor"), "42501");
+}
