@@ -128,23 +128,24 @@ fn a_secret_is_told_once_and_never_found_in_the_database() {
 fn two_at_the_same_time_use_a_code_once() {
     let (mut w, _file) = world();
     let uri = enrolled(&w, ANN);
-    let code = code(&uri, 0);
-    let threads: Vec<_> = (0..8)
-        .map(|_| {
-            let (mut client, code) = (w.db.admin(), code.clone());
-            std::thread::spawn(move || verify(&mut client, ANN, &code))
-        })
-        .collect();
-    let mut answers: Vec<String> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-    answers.sort();
-    assert_eq!(answers[7], "right");
-    assert!(answers[..7].iter().all(|answer| answer == "already used"), "{answers:?}");
+    let now = code(&uri, 0);
+    let mut first = w.db.admin();
+    first.batch_execute("BEGIN").unwrap();
+    assert_eq!(verify(&mut first, ANN, &now), "right");
+    let (mut second, again) = (w.db.admin(), now.clone());
+    let second = std::thread::spawn(move || verify(&mut second, ANN, &again));
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while one(&mut w.admin, waiting) == "0" && !second.is_finished() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    first.batch_execute("COMMIT").unwrap();
+    assert_eq!(second.join().unwrap(), "already used");
+
     // The step is remembered only if the transaction commits: that is why the login has one of its own.
     let remembered = "SELECT last_used_step FROM docperm.two_factor";
     let before = one(&mut w.admin, remembered);
-    let next = self::code(&uri, 1);
     w.admin.batch_execute("BEGIN").unwrap();
-    assert_eq!(verify(&mut w.admin, ANN, &next), "right");
+    assert_eq!(verify(&mut w.admin, ANN, &code(&uri, 1)), "right");
     w.admin.batch_execute("ROLLBACK").unwrap();
     assert_eq!(one(&mut w.admin, remembered), before);
 }
@@ -152,7 +153,7 @@ fn two_at_the_same_time_use_a_code_once() {
 #[test]
 fn an_enrolment_that_was_sent_is_put_in_force_by_the_first_login() {
     let (mut w, _file) = world();
-    let uri = one(&mut w.admin, &format!("SELECT docperm.start_enrollment(' Ann@ERP.test')"));
+    let uri = one(&mut w.admin, "SELECT docperm.start_enrollment(' Ann@ERP.test')");
     assert_eq!(verify(&mut w.admin, ANN, "000000x"), "wrong");
     let again = one(&mut w.admin, &format!("SELECT docperm.start_enrollment('{ANN}')"));
     assert_ne!(uri, again);
@@ -400,4 +401,26 @@ fn who_needs_a_second_factor() {
     let issuer = |name: &str| format!("UPDATE docperm.settings SET otp_issuer_name = '{name}'");
     assert_eq!(refused_with(&mut w.admin, &issuer("")), "23514");
     assert_eq!(refused_with(&mut w.admin, &issuer("a:b")), "23514");
+}
+
+#[test]
+fn an_error_in_the_middle_leaves_nobody_with_the_owners_privileges() {
+    let (w, _file) = world();
+    let mut c = w.acting(ANN);
+    one(&mut c, "SELECT docperm.enroll_two_factor()");
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; SELECT FROM docperm.two_factor FOR UPDATE").unwrap();
+    c.batch_execute("BEGIN; SET LOCAL lock_timeout = '20ms'; SAVEPOINT before").unwrap();
+    for call in ["confirm_two_factor('123456')", "enroll_two_factor()", "reset_two_factor()"] {
+        assert_eq!(refused_with(&mut c, &format!("SELECT docperm.{call}")), "55P03", "{call}");
+        c.batch_execute("ROLLBACK TO before").unwrap();
+        assert_eq!(one(&mut c, "SELECT current_user"), w.app_role);
+        assert_eq!(refused_with(&mut c, "TABLE docperm.two_factor"), "42501");
+        c.batch_execute("ROLLBACK TO before").unwrap();
+    }
+    let caught =
+        "DO $$ BEGIN PERFORM docperm.reset_two_factor(); EXCEPTION WHEN lock_not_available THEN NULL; END $$";
+    c.batch_execute(caught).unwrap();
+    assert_eq!(one(&mut c, "SELECT current_user"), w.app_role);
+    assert_eq!(refused_with(&mut c, "TABLE docperm.two_factor"), "42501");
 }

@@ -216,6 +216,9 @@ fn it_is_the_issuers() {
         refused(&with("iss", issuer), Refusal::Issuer);
     }
     refused(&with("iss", json!(["https://id.test"])), Refusal::Malformed);
+    let mut nameless = provider();
+    nameless.issuer.clear();
+    assert_eq!(verify(&token(&with("iss", json!(""))), &nameless, None, NOW), Err(Refusal::Issuer));
 }
 
 #[test]
