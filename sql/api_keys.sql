@@ -50,7 +50,7 @@ BEGIN
         PERFORM docperm._require_user(whose);
         PERFORM docperm._require_power_over(whose);
     END IF;
-    IF whose = 'Guest' OR (docperm._actor() <> docperm.whoami() AND NOT docperm._administers()) THEN
+    IF whose = 'Guest' OR docperm._impersonator() IS NOT NULL THEN
         RAISE EXCEPTION USING
             ERRCODE = '42501',
             MESSAGE = format('user "%s" gets no API key', whose),

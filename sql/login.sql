@@ -217,7 +217,8 @@ COMMENT ON FUNCTION docperm.unlock(text) IS
 -- Logging in --------------------------------------------------------------------------
 
 CREATE FUNCTION docperm.states_client_address() RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
 RETURN true;
 
 COMMENT ON FUNCTION docperm.states_client_address() IS

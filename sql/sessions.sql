@@ -47,16 +47,9 @@ AS $$
 DECLARE
     lifetime interval := (SELECT s.session_absolute_timeout FROM docperm.settings AS s);
     rest     interval := (SELECT s.session_idle_timeout     FROM docperm.settings AS s);
-    at_once  integer;
+    at_once  integer  := (SELECT u.simultaneous_sessions    FROM docperm.users    AS u WHERE u.name = _open_session.user_name);
     opened   bigint;
 BEGIN
-    -- Two logins of one user take turns here, so that the later one counts the earlier one's
-    -- session.
-    SELECT u.simultaneous_sessions INTO at_once
-      FROM docperm.users AS u
-     WHERE u.name = _open_session.user_name
-       FOR NO KEY UPDATE;
-
     INSERT INTO docperm.sessions AS s (user_name, token_hash, client_address, impersonated_by, returns_to, expires_at)
     VALUES (_open_session.user_name, _open_session.token_hash, _open_session.client_address,
             _open_session.impersonated_by, _open_session.returns_to,
@@ -64,12 +57,6 @@ BEGIN
     RETURNING s.id INTO opened;
 
     IF _open_session.impersonated_by IS NULL THEN
-        UPDATE docperm.users AS u
-           SET last_login  = clock_timestamp(),
-               last_ip     = _open_session.client_address,
-               last_active = clock_timestamp()
-         WHERE u.name = _open_session.user_name;
-
         DELETE FROM docperm.sessions AS s
          WHERE at_once > 0
            AND s.user_name = _open_session.user_name
@@ -94,7 +81,34 @@ END
 $$;
 
 COMMENT ON FUNCTION docperm._open_session(text, text, inet, text, bigint) IS
-    'Internal: called by the login worker. Opens a session, notes the login, ends the user''s least recently used sessions above users.simultaneous_sessions, and clears away some that have expired';
+    'Internal: called by the login worker, which lets the logins of one user take turns. Opens a session, ends the user''s least recently used sessions above users.simultaneous_sessions, and clears away some that have expired';
+
+
+CREATE FUNCTION docperm._note_login(user_name text, client_address inet, waits boolean) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF waits THEN
+        PERFORM FROM docperm.users AS u WHERE u.name = _note_login.user_name FOR NO KEY UPDATE;
+    ELSE
+        PERFORM FROM docperm.users AS u WHERE u.name = _note_login.user_name FOR NO KEY UPDATE SKIP LOCKED;
+    END IF;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+
+    UPDATE docperm.users AS u
+       SET last_login  = clock_timestamp(),
+           last_ip     = _note_login.client_address,
+           last_active = clock_timestamp()
+     WHERE u.name = _note_login.user_name;
+    RETURN true;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._note_login(text, inet, boolean) IS
+    'Internal: called by the login worker. Writes the last login into docperm.users; false if another transaction holds the row and it was not to wait';
 
 
 CREATE FUNCTION docperm._touch_session(session bigint, older_than interval) RETURNS void
@@ -306,6 +320,13 @@ COMMENT ON FUNCTION docperm._actor() IS
     'Internal: who acts in truth, for the logs: the impersonator, the acting user, or the database role where nobody else is known';
 
 
+CREATE FUNCTION docperm._impersonator() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'docperm_impersonator_wrapper';
+
+COMMENT ON FUNCTION docperm._impersonator() IS 'Internal: who acts as the acting user; NULL if nobody does';
+
+
 -- Nobody but the Administrator, and a superuser of the database, has power over the
 -- Administrator.
 CREATE FUNCTION docperm._has_power_over(user_name text) RETURNS boolean
@@ -337,11 +358,13 @@ COMMENT ON FUNCTION docperm._require_power_over(text) IS 'Internal: an error (42
 
 
 REVOKE ALL ON FUNCTION docperm._open_session(text, text, inet, text, bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._note_login(text, inet, boolean)              FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._touch_session(bigint, interval)              FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._session_id()                                 FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._end_sessions_of(text, boolean)               FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._end_sessions_of_disabled()                   FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._actor()                                      FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._impersonator()                               FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._has_power_over(text)                         FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._require_power_over(text)                     FROM PUBLIC;
 

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::access::is_permitted;
 use super::sessions::actor;
-use super::{administers, required};
+use super::{administers, require_oneself, required};
 use crate::identity::address::ClientAddress;
 use crate::auth::ask::ask;
 use crate::auth::attempt::expect;
@@ -79,6 +79,7 @@ fn docperm_change_password(
             .hint("Log in first. Administrators use docperm.set_password().")
             .raise();
     }
+    require_oneself("change the password");
     let user = identity.user;
     let new_password = secret(new_password, "new_password");
     let old_password = secret(old_password, "old_password");

@@ -55,6 +55,17 @@ fn require_administrator(what: &str) {
     }
 }
 
+/// Refuses to whoever acts as somebody else what would outlast it.
+fn require_oneself(what: &str) {
+    let impersonator = crate::identity::acting_session().and_then(|session| session.impersonated_by.clone());
+    if let Some(impersonator) = impersonator {
+        Fault::denied(format!("user \"{impersonator}\" may not {what} of somebody else"))
+            .detail("Whoever acts as somebody else leaves the other's keys and secrets alone.")
+            .hint("docperm.end_impersonation() comes first.")
+            .raise();
+    }
+}
+
 /// Whether who acts administers.
 fn administers(identity: &Identity) -> bool {
     let authority = cache::authority(&identity.user);

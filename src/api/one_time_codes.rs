@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{administers, required};
+use super::{administers, require_oneself, required};
 use crate::auth::owner::as_owner;
 use crate::auth::two_factor::{self, Outcome};
 use crate::catalog::cache::{self, Authority};
@@ -28,6 +28,7 @@ fn docperm_confirm_two_factor(otp: Option<&str>) {
 /// Takes away a second factor: one's own, or as an administrator that of another.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reset_two_factor(user_name: Option<&str>) -> bool {
+    require_oneself("reset the second factor");
     let identity = acting();
     let user = user_name.map_or_else(|| identity.user.clone(), stored_name);
     require_may_reset(&identity, &user);
@@ -68,6 +69,7 @@ fn docperm_reseal_secrets() -> i32 {
 
 /// The acting user, who is somebody.
 fn acting_user() -> String {
+    require_oneself("set up the second factor");
     let user = acting().user;
     if user == GUEST {
         Fault::denied("Guest has no second factor").hint("Log in first.").raise();

@@ -87,6 +87,12 @@ fn docperm_session_id() -> Option<i64> {
     identity::acting_session().and_then(|session| session.id)
 }
 
+/// Who acts as somebody else.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_impersonator() -> Option<String> {
+    identity::acting_session().and_then(|session| session.impersonated_by.clone())
+}
+
 /// Who acts in truth.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_actor() -> String {

@@ -1,5 +1,7 @@
 //! Opening sessions, in a login worker.
 
+use std::cell::RefCell;
+
 use pgrx::Inet;
 use pgrx::spi::Spi;
 
@@ -7,6 +9,8 @@ use crate::identity::address::ClientAddress;
 use super::attempt::expect;
 use super::request::Secret;
 use super::token::new_token;
+use super::turn::Turn;
+use super::worker::transaction;
 use crate::catalog::session::hash_of;
 
 /// Who acts in truth in a session as somebody else.
@@ -19,16 +23,39 @@ pub struct Impersonation<'a> {
 
 /// Opens a session and gives its token, of which only the hash is kept.
 pub fn open(user: &str, from: ClientAddress, impersonation: Option<&Impersonation>) -> Secret {
+    // Until the worker ends: the next login counts this one's session.
+    std::mem::forget(Turn::wait_for(&format!("sessions of {user}")));
+    let address = from.address.map(|address| Inet(address.to_string()));
     let token = new_token();
     let arguments = [
         user.into(),
         hash_of(&token).into(),
-        from.address.map(|address| Inet(address.to_string())).into(),
+        address.clone().into(),
         impersonation.map(|impersonation| impersonation.actor.to_owned()).into(),
         impersonation.and_then(|impersonation| impersonation.returns_to).into(),
     ];
     expect(Spi::run_with_args("SELECT docperm._open_session($1, $2, $3, $4, $5)", &arguments));
+    if impersonation.is_none() && !note_login(user, address.clone(), false) {
+        UNNOTED.set(Some((user.to_owned(), address)));
+    }
     token
+}
+
+thread_local! {
+    /// A login that could not be written into docperm.users at once, because somebody held the row.
+    static UNNOTED: RefCell<Option<(String, Option<Inet>)>> = const { RefCell::new(None) };
+}
+
+/// Writes down what could not be written down at once. The session is open, and nobody waits for this.
+pub fn note_later() {
+    if let Some((user, address)) = UNNOTED.take() {
+        transaction(|| note_login(&user, address, true));
+    }
+}
+
+fn note_login(user: &str, address: Option<Inet>, waits: bool) -> bool {
+    let arguments = [user.into(), address.into(), waits.into()];
+    expect(Spi::get_one_with_args("SELECT docperm._note_login($1, $2, $3)", &arguments)).unwrap_or(false)
 }
 
 /// Whether the user's password is too old, or was given to be changed.

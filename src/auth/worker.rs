@@ -7,10 +7,10 @@ use pgrx::pg_sys;
 
 use super::mailbox::Mailbox;
 use super::request::{Answer, Request};
-use super::{impersonation, login, provider_login};
+use super::{impersonation, login, new_session, provider_login};
 
 /// Settings of the database or of the server that must not decide how attempts are counted.
-const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 8] = [
+const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 9] = [
     (c"search_path", c"pg_catalog, pg_temp"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
@@ -18,6 +18,8 @@ const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 8] = [
     // An attempt that is lost with the server's power was not counted.
     (c"synchronous_commit", c"on"),
     (c"session_replication_role", c"origin"),
+    // Whoever keeps a row of his own locked keeps no process waiting for ever.
+    (c"lock_timeout", c"10s"),
     (c"row_security", c"on"),
     (c"check_function_bodies", c"on"),
 ];
@@ -44,6 +46,7 @@ pub extern "C-unwind" fn docperm_login_worker(mailbox: pg_sys::Datum) {
     let Some(request) = mailbox.take_request::<Request>() else { return };
     let answer = answer(request);
     mailbox.answer(&answer);
+    new_session::note_later();
 }
 
 /// POSIX's number of the signal that asks a process to end.

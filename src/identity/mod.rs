@@ -56,17 +56,45 @@ pub fn acting() -> Identity {
     if let Some(token) = settings::session_token().filter(|_| !is_restricted) {
         return Identity { user: session::valid(token).user.clone(), source: Source::Session };
     }
-    let role = if is_restricted { current_role() } else { outer_role() };
+    let role = match restriction() {
+        Restriction::None => outer_role(),
+        Restriction::Owner => current_role(),
+        Restriction::Unknown => pg_sys::InvalidOid,
+    };
     match role_name(role).and_then(|role| cache::user_of_database_role(&role)) {
         Some(user) => Identity { user: user.to_string(), source: Source::DatabaseRole },
         None => Identity { user: GUEST.to_owned(), source: Source::Nobody },
     }
 }
 
-/// Not where the owner runs the command himself.
+/// Whether PostgreSQL runs code of a table's owner in a maintenance command of somebody else.
+#[derive(PartialEq, Eq)]
+enum Restriction {
+    /// No, or the owner runs the command himself.
+    None,
+    /// Yes, and the owner is the current role.
+    Owner,
+    /// Yes, and who the owner is cannot be seen, because his code has called a SECURITY DEFINER function: nobody acts.
+    Unknown,
+}
+
+fn restriction() -> Restriction {
+    // SAFETY: reads variables of the backend.
+    unsafe {
+        if !pg_sys::InSecurityRestrictedOperation() {
+            Restriction::None
+        } else if pg_sys::InLocalUserIdChange() {
+            Restriction::Unknown
+        } else if current_role() == outer_role() {
+            Restriction::None
+        } else {
+            Restriction::Owner
+        }
+    }
+}
+
 fn is_restricted_operation() -> bool {
-    // SAFETY: reads a variable of the backend.
-    unsafe { pg_sys::InSecurityRestrictedOperation() && current_role() != outer_role() }
+    restriction() != Restriction::None
 }
 
 /// The database role that SET ROLE last named, or that logged in.
@@ -107,5 +135,5 @@ pub fn is_database_superuser(identity: &Identity) -> bool {
     // SAFETY: look-ups.
     let is_superuser = |role| unsafe { pg_sys::superuser_arg(role) };
     let is_himself = !matches!(identity.source, Source::ActingUser | Source::Session);
-    is_himself && is_superuser(outer_role()) && is_superuser(current_role())
+    is_himself && restriction() != Restriction::Unknown && is_superuser(outer_role()) && is_superuser(current_role())
 }

@@ -68,7 +68,7 @@ fn a_success_that_is_rolled_back_is_written_down_too() {
         }
         assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "Guest", "{way:?}");
     }
-    assert_eq!(number(&mut w, "SELECT count(*) FROM docperm.activity_log WHERE status = 'Success'"), 2);
+    assert_eq!(number(&mut w, "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login' AND status = 'Success'"), 2);
 }
 
 #[test]

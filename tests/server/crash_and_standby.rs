@@ -56,7 +56,7 @@ fn an_attempt_that_a_crash_interrupts_was_made() {
     // Hashing takes long enough to be killed in.
     run(
         &mut admin(&server),
-        "UPDATE docperm.settings SET argon2_memory_kib = 262144, argon2_iterations = 10, allow_consecutive_login_attempts = 1;
+        "UPDATE docperm.settings SET argon2_memory_kib = 262144, argon2_iterations = 4, allow_consecutive_login_attempts = 1;
          SELECT docperm.set_password('bob@erp.test', 'correct horse battery', false)",
     );
     let mut c = app(&server);

@@ -79,6 +79,60 @@ fn code_in_somebody_elses_index_acts_as_its_owner_when_the_superuser_analyses() 
 }
 
 #[test]
+fn code_in_somebody_elses_index_administers_nothing_through_definers_either() {
+    // Within a SECURITY DEFINER function whose index it is cannot be seen any more: nobody acts.
+    let mut w = world();
+    let stranger = w.db.login_role("stranger");
+    w.user("eve@erp.test", &[]);
+    w.sql(&format!(
+        "CREATE SCHEMA trap AUTHORIZATION {stranger};
+         UPDATE docperm.users SET db_role = 'postgres' WHERE name = 'Administrator';"
+    ));
+    let mut c = w.db.connect_as(&stranger);
+    c.batch_execute(
+        "CREATE TABLE trap.bait (id int);
+         INSERT INTO trap.bait VALUES (1);
+         CREATE TABLE trap.loot (found text);
+         CREATE FUNCTION trap.f(id int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT id';
+         CREATE INDEX ON trap.bait (trap.f(id));",
+    )
+    .unwrap();
+    for call in [
+        "docperm.set_password('Administrator', 'correct horse battery', false)",
+        "docperm.set_password('eve@erp.test', 'correct horse battery', false)",
+        "docperm.import_password_hash('eve@erp.test', '$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$AAAAAAAAAAAAAAAAAAAAAA')",
+        "docperm.create_api_key('Administrator')",
+        "docperm.create_api_key('eve@erp.test')",
+        "docperm.create_api_key()",
+        "docperm.unlock('eve@erp.test')",
+        "docperm.logout_all('eve@erp.test')",
+        "docperm.clear_activity_log('0 s')",
+        "docperm.reset_two_factor('eve@erp.test')",
+        "docperm.impersonate('eve@erp.test', 'for fun')",
+        "docperm.apply_user_permission('eve@erp.test', 'Territory', 'North')",
+        "docperm.clear_user_permissions('eve@erp.test', 'Territory')",
+        "docperm.share('Deal', 'd1', 'eve@erp.test')",
+    ] {
+        c.batch_execute(&format!(
+            "TRUNCATE trap.loot;
+             CREATE OR REPLACE FUNCTION trap.f(id int) RETURNS int VOLATILE LANGUAGE plpgsql AS $$
+             BEGIN
+                 BEGIN
+                     PERFORM {call};
+                     INSERT INTO trap.loot VALUES ('done');
+                 EXCEPTION WHEN OTHERS THEN
+                     INSERT INTO trap.loot VALUES (SQLSTATE);
+                 END;
+                 RETURN id;
+             END $$;"
+        ))
+        .unwrap();
+        table(&mut w.db.admin(), "ANALYZE trap.bait");
+        assert_eq!(texts(&mut c, "SELECT DISTINCT found FROM trap.loot"), ["42501"], "{call}");
+    }
+}
+
+#[test]
 fn what_a_failed_statement_let_be_seen_is_forgotten() {
     let mut w = world();
     w.rule("Territory", "Boss", "{read,delete}");
