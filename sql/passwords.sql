@@ -1,7 +1,7 @@
 -- Passwords: kept as hashes, judged when they are new, reset by a token that is good once.
 --
--- Functions that are given a secret begin with docperm._conceal_statement(), so that their text
--- is not logged should they fail.
+-- Functions that are given a secret call docperm._conceal_statement() before anything can fail,
+-- so that the statement that holds it is not logged. Those in C do so by themselves.
 
 CREATE TABLE docperm.passwords (
     user_name     text        NOT NULL,
@@ -98,7 +98,6 @@ CREATE FUNCTION docperm.hash_password(password text) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM docperm._conceal_statement();
     RETURN (SELECT docperm._hash_password(password, s.argon2_memory_kib, s.argon2_iterations, s.argon2_parallelism)
               FROM docperm.settings AS s);
 END
@@ -282,7 +281,6 @@ CREATE FUNCTION docperm._store_password(user_name text, password text, must_chan
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM docperm._conceal_statement();
     INSERT INTO docperm.passwords AS p (user_name, password_hash, changed_at, must_change)
     VALUES (_store_password.user_name, docperm.hash_password(password), clock_timestamp(), coalesce(_store_password.must_change, false))
         ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE

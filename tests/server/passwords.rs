@@ -621,6 +621,10 @@ fn no_password_is_logged_whatever_goes_wrong() {
         format!("INSERT INTO docperm.passwords (user_name, password_hash) VALUES ('{BOB}', {})", s[13]),
         format!("SELECT docperm.import_password_hash('{BOB}', {})", s[14]),
         format!("SELECT 1; SELECT docperm.set_password('{ANN}', {}, false), 1 / (random() * 0)::int", s[15]),
+        format!("SELECT docperm.import_password_hash('nobody', {})", s[17]),
+        format!("INSERT INTO docperm.passwords (user_name, password_hash) VALUES ('Guest', {})", s[18]),
+        format!("SELECT docperm._check_new_password('{ANN}', {} || repeat('x', 4096))", s[19]),
+        format!("SELECT 1 / (docperm.password_reset_recipient({}) IS NULL)::int", literal(&token)),
     ];
     for statement in &failing {
         assert!(attempt(&mut w.admin, statement).is_err(), "{statement}");

@@ -169,6 +169,7 @@ fn malformed_hashes_are_refused() {
     ] {
         let stored = format!("$argon2id${rest}");
         assert_eq!(verify("x", &stored), Err(Trouble::Malformed("argon2id")), "{stored}");
+        assert_eq!(require_hash(&stored), Err(Trouble::Malformed("argon2id")), "{stored}");
     }
     let (salt, key) = ("AAECAwQFBgcICQoLDA0ODw", "ZvLORN3Wu1.2s6Mb0kBKZ43bylSsC/t0Vz5rE9nJPNg");
     for rest in [
@@ -181,6 +182,7 @@ fn malformed_hashes_are_refused() {
         format!("29000${salt}${key}AAAA"),
         format!("29000${salt}${key}$"),
         format!("29000$!${key}"),
+        format!("29000${}${key}", "A".repeat(2000)),
     ] {
         let stored = format!("$pbkdf2-sha256${rest}");
         assert_eq!(verify("x", &stored), Err(Trouble::Malformed("pbkdf2-sha256")), "{stored}");
@@ -232,9 +234,17 @@ fn what_is_not_of_today_is_hashed_anew() {
     for (_, stored) in PASSLIB.iter().chain(&ARGON2[1..4]).chain(&ARGON2[5..6]) {
         assert!(needs_rehash(stored, QUICK), "{stored}");
     }
-    let of_256 = |parallelism| Cost { memory_kib: 256, iterations: 2, parallelism };
-    assert!(needs_rehash(ARGON2[4].1, of_256(2)), "its salt is short");
-    assert!(needs_rehash(ARGON2[7].1, Cost { iterations: 3, ..of_256(4) }), "its tag is short");
+    let short_tag = made("x")[..made("x").len() - 11].to_owned();
+    for other in [
+        made("x").replace("argon2id", "argon2i"),
+        made("x").replace("v=19", "v=16"),
+        made("x").replace("$v=19", ""),
+        hash("x", [7; 16], QUICK).unwrap().replace("BwcHBwcHBwcHBwcHBwcHBw", "BwcHBwcHBwc"),
+        short_tag,
+    ] {
+        assert_eq!(require_hash(&other), Ok(()), "{other}");
+        assert!(needs_rehash(&other, QUICK), "{other}");
+    }
     assert!(!needs_rehash(ARGON2[8].1, QUICK));
     assert!(needs_rehash("nonsense", QUICK));
 }

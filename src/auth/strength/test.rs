@@ -155,7 +155,8 @@ fn who_used_his_own_words_is_told_so() {
 }
 
 #[test]
-fn single_characters_are_no_words() {
+fn words_are_in_normal_form_and_longer_than_a_character() {
+    assert_eq!(words(&["Ｗｉｌｍａ"]), ["wilma"]);
     assert_eq!(words(&["J", "R.R. O'Neil", " ", "J."]), ["r.r. o'neil", "neil", "rroneil", "j."]);
 }
 
