@@ -192,7 +192,7 @@ impl Table {
             let Some(table) = Table::open(oid) else { continue };
             // SAFETY: open.
             let kind = unsafe { (*(*table.0).rd_rel).relkind } as u8;
-            if kind == pg_sys::RELKIND_RELATION {
+            if kind == pg_sys::RELKIND_RELATION && !table.is_temporary_elsewhere() {
                 visit(&table);
             }
         }
@@ -244,6 +244,15 @@ impl Table {
             *(*index).rd_indcollation.add(key) == attribute.attcollation
                 && *(*index).rd_opfamily.add(key) == (*entry).btree_opf
         }
+    /// A temporary table of another session, which keeps its rows to itself. Queries on a parent table pass it over as well.
+    fn is_temporary_elsewhere(&self) -> bool {
+        // SAFETY: open.
+        unsafe {
+            let is_temporary = (*(*self.0).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
+            is_temporary && !(*self.0).rd_islocaltemp
+        }
+    }
+
     }
 
     fn scan_with(
