@@ -78,7 +78,7 @@ CREATE FUNCTION docperm.explain_access(
 AS 'MODULE_PATHNAME', 'docperm_explain_access_wrapper';
 
 COMMENT ON FUNCTION docperm.explain_access(text, text, text, text) IS
-    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators. Errors as of docperm.has_permission()';
+    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators, and of columns only that the database role may SELECT. Errors as of docperm.has_permission()';
 
 
 CREATE FUNCTION docperm.who_can(doctype text, document text, ptype text DEFAULT 'read')
