@@ -121,6 +121,13 @@ COMMENT ON FUNCTION docperm._permitted_values(text, text, text) IS
     'Internal: the documents of doctype allow to which the user is restricted in documents of doctype context, tree descendants included; nothing where no entry applies';
 
 
+CREATE FUNCTION docperm._document_exists(doctype text, document text) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+AS 'MODULE_PATHNAME', 'docperm_document_exists_wrapper';
+
+COMMENT ON FUNCTION docperm._document_exists(text, text) IS 'Internal: whether there is a document of that name, whoever may see it';
+
+
 CREATE FUNCTION docperm.version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1
 AS 'MODULE_PATHNAME', 'docperm_version_wrapper';
@@ -140,6 +147,7 @@ REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBL
 REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._document_exists(text, text)            FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 
 -- Policies run with the privileges of whoever queries.

@@ -78,29 +78,6 @@ COMMENT ON FUNCTION docperm._require_freeing(text) IS
     'Internal: an error (42501) if the acting user may not free others, being restricted himself';
 
 
-CREATE FUNCTION docperm._document_exists(doctype text, document text) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    relation    regclass;
-    name_column name;
-    found_it    boolean;
-BEGIN
-    SELECT d.relation, d.name_column INTO relation, name_column
-      FROM docperm.doctypes AS d
-     WHERE d.name = _document_exists.doctype;
-    IF relation IS NULL OR name_column IS NULL THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('SELECT true FROM %s AS t WHERE t.%I = %L', relation, name_column, document) INTO found_it;
-    RETURN found_it IS NOT NULL;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._document_exists(text, text) IS 'Internal: whether there is a document of that name, whoever may see it';
-
-
 -- The bulk editor ------------------------------------------------------------------------
 
 CREATE FUNCTION docperm.apply_user_permission(

@@ -441,9 +441,9 @@ BEGIN
     IF coalesce(kind.tree_parent_column, kind.tree_left_column) IS NOT NULL THEN
         PERFORM docperm._dress_tree(relation, doctype);
     END IF;
-    -- Rows of a child table cannot be shared.
+    -- Rows of a child table cannot be shared, and have no child rows.
     IF kind.parent_column IS NULL THEN
-        PERFORM docperm._dress_shares(relation, doctype, kind.name_column);
+        PERFORM docperm._dress_documents(relation, doctype);
     END IF;
     -- Partitions inherit this one.
     IF kind.fill_defaults AND NOT is_partition THEN
@@ -492,7 +492,7 @@ BEGIN
         EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_changed  ON %s', relation);
         EXECUTE format('DROP TRIGGER IF EXISTS docperm_fill_defaults ON %s', relation);
     END IF;
-    PERFORM docperm._undress_shares(relation);
+    PERFORM docperm._undress_documents(relation);
 END
 $$;
 

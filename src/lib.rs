@@ -1,6 +1,6 @@
 //! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
 //!
-//! The house, by folder. Arrows run one way: `api` and `planner` use `identity` and `catalog`, which use `rules`; `rules`
+//! The house, by folder. Arrows run one way: `api`, `planner` and `guard` use `identity` and `catalog`, which use `rules`; `rules`
 //! uses none of them.
 //!
 //! | folder | what is decided or done there |
@@ -9,6 +9,7 @@
 //! | [`catalog`] | docperm's tables read into that model, kept until they change |
 //! | [`identity`] | who is acting |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
+//! | [`guard`] | triggers that keep what stands beside documents in step with them |
 //! | [`api`] | the functions that users call; `sql/` declares them |
 
 pgrx::pg_module_magic!(name, version);
@@ -17,6 +18,7 @@ pub mod api;
 pub mod catalog;
 mod entry_point;
 pub mod fault;
+pub mod guard;
 pub mod identity;
 pub mod planner;
 #[forbid(unsafe_code)]
@@ -36,7 +38,8 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/settings.sql", name = "settings", requires = ["user_permissions"]);
 pgrx::extension_sql_file!("../sql/shares.sql", name = "shares", requires = ["settings"]);
-pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["shares"]);
+pgrx::extension_sql_file!("../sql/documents.sql", name = "documents", requires = ["shares"]);
+pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["documents"]);
 pgrx::extension_sql_file!("../sql/decision.sql", name = "decision", requires = ["identity"]);
 pgrx::extension_sql_file!("../sql/leakproof.sql", name = "leakproof", requires = ["decision"]);
 pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["leakproof"]);
@@ -60,6 +63,7 @@ pub extern "C-unwind" fn _PG_init() {
     identity::init();
     catalog::init();
     planner::init();
+    guard::init();
 }
 
 /// Required by `cargo pgrx test`.

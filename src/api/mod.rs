@@ -6,6 +6,7 @@ mod identity;
 mod link_options;
 mod permits;
 mod report;
+mod sharing;
 mod version;
 mod who_can;
 

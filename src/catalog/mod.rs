@@ -5,6 +5,7 @@
 //! - [`cache`] keeps these for the backend, and each user's [`Authority`](cache::Authority).
 //! - [`channel`] and [`invalidation`] tell every backend, transactionally, what a change makes untrue.
 //! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
+//! - [`statement`] runs statements of docperm's own, as a table's owner.
 
 pub mod cache;
 pub mod channel;
@@ -14,8 +15,11 @@ pub mod invalidation;
 pub mod load;
 pub mod memory;
 pub mod scan;
+pub mod settings;
 pub mod shared_set;
+pub mod statement;
 pub mod tree;
+pub mod trigger_call;
 pub mod triggers;
 pub mod typed_set;
 #[cfg(feature = "pg_test")]

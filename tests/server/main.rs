@@ -20,4 +20,5 @@ mod protection;
 mod random_walk;
 mod rules_rows;
 mod schema_lint;
+mod shares;
 mod support;
