@@ -121,6 +121,14 @@ COMMENT ON FUNCTION docperm._permitted_values(text, text, text) IS
     'Internal: the documents of doctype allow to which the user is restricted in documents of doctype context, tree descendants included; nothing where no entry applies';
 
 
+CREATE FUNCTION docperm._may_permit(allow text, for_value text, applicable_for text, hide_descendants boolean) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'docperm_may_permit_wrapper';
+
+COMMENT ON FUNCTION docperm._may_permit(text, text, text, boolean) IS
+    'Internal: whether the acting user is permitted a document himself, with what is below it unless hide_descendants, wherever a user permission with that applicable_for (NULL: all doctypes) would apply';
+
+
 CREATE FUNCTION docperm._document_exists(doctype text, document text) RETURNS boolean
     LANGUAGE c STABLE PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'docperm_document_exists_wrapper';
@@ -147,6 +155,7 @@ REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBL
 REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._may_permit(text, text, text, boolean)  FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._document_exists(text, text)            FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 

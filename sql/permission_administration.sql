@@ -114,21 +114,6 @@ BEGIN
             HINT    = 'Give the name of a document in for_value.';
     END IF;
 
-    -- Whoever has an entry with hide_descendants may lack what is below the document.
-    IF NOT coalesce(hide_descendants, false)
-       AND NOT docperm._administers()
-       AND EXISTS (SELECT
-                     FROM docperm.user_permissions AS p
-                    WHERE p.user_name = docperm.whoami()
-                      AND p.allow     = apply_user_permission.allow
-                      AND p.hide_descendants) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not permit what is below document "%s" of doctype "%s"', docperm.whoami(), value, allow),
-            DETAIL  = 'The user is permitted a document without its descendants himself.',
-            HINT    = 'Set hide_descendants.';
-    END IF;
-
     IF coalesce(apply_to_all, true) THEN
         IF EXISTS (SELECT
                      FROM docperm.user_permissions AS p
@@ -153,6 +138,16 @@ BEGIN
                       AND (p.applicable_for IS NULL OR p.applicable_for <> ALL (scopes))) THEN
             PERFORM docperm._require_freeing(allow);
         END IF;
+    END IF;
+
+    -- The right may be his on documents that he is not permitted everywhere.
+    IF NOT docperm._administers()
+       AND NOT (SELECT bool_and(docperm._may_permit(allow, value, s.doctype, hide_descendants)) FROM unnest(scopes) AS s (doctype)) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = format('user "%s" may not permit document "%s" of doctype "%s"', docperm.whoami(), value, allow),
+            DETAIL  = 'The user is not permitted it himself, with what is below it, wherever the user permission would apply.',
+            HINT    = 'Ask an administrator, set hide_descendants, or list fewer doctypes in applicable_for.';
     END IF;
 
     DELETE FROM docperm.user_permissions AS p

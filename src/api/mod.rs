@@ -6,6 +6,7 @@ mod identity;
 mod link_options;
 mod permits;
 mod report;
+mod restricting;
 mod sharing;
 mod version;
 mod who_can;

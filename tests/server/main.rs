@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod chance;
 mod conformance;
+mod delegates;
 mod dump_restore;
 mod hardening;
 mod models;
