@@ -12,6 +12,7 @@ mod conformance;
 mod delegates;
 mod dump_restore;
 mod hardening;
+mod link_options;
 mod models;
 mod northwind;
 mod plan_cache;
