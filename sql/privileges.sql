@@ -57,6 +57,7 @@ REVOKE ALL ON FUNCTION
     docperm._require_column_kind(regclass, name, text, text),
     docperm._require_coverable(regclass, text),
     docperm._require_doctype(text),
+    docperm._require_exact_parents(text),
     docperm._require_freeing(text),
     docperm._require_key(regclass, name),
     docperm._require_nested_set(regclass, name, name),

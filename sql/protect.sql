@@ -367,6 +367,49 @@ COMMENT ON FUNCTION docperm._require_child(regclass, text, name, text, name) IS
     'Internal: an error unless the columns can make the table a child table';
 
 
+-- A row belongs to a document whose name it holds. Of floating-point numbers several are equal
+-- to one integer, and what dates and the like are as texts is up to the session: with columns
+-- of different types, a row could be one document's today and another's tomorrow.
+CREATE FUNCTION docperm._require_exact_parents(doctype text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT child.relation, child.parent_column, parent.name, parent.name_column,
+           format_type(here.atttypid, here.atttypmod) AS here, format_type(there.atttypid, there.atttypmod) AS there
+      INTO wrong
+      FROM docperm.doctypes        AS child
+      JOIN docperm.doctypes        AS parent ON parent.parent_column IS NULL
+                                            AND coalesce(child.parent_doctype, parent.name) = parent.name
+      JOIN pg_catalog.pg_attribute AS here   ON here.attrelid  = child.relation  AND here.attname  = child.parent_column
+      JOIN pg_catalog.pg_attribute AS there  ON there.attrelid = parent.relation AND there.attname = parent.name_column
+     CROSS JOIN LATERAL (SELECT docperm._base_type(here.atttypid), docperm._base_type(there.atttypid)) AS type (here, there)
+     WHERE child.parent_column IS NOT NULL
+       AND _require_exact_parents.doctype IN (child.name, parent.name)
+       AND type.here <> type.there
+       AND (ARRAY[type.here, type.there] && '{float4,float8}'::regtype[]::oid[]
+            -- Where a column names documents of any doctype, it holds texts.
+            OR child.parent_doctype IS NOT NULL
+               AND ARRAY[type.here, type.there] && '{date,timestamp,timestamptz,interval,bytea,money}'::regtype[]::oid[])
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('column "%s" of table %s is of type %s and cannot name documents of doctype "%s", whose key "%s" is of type %s',
+                             wrong.parent_column, wrong.relation, wrong.here, wrong.name, wrong.name_column, wrong.there),
+            DETAIL  = 'Which document a row belongs to would not be certain.',
+            HINT    = format('Give both columns the same type: ALTER TABLE %s ALTER COLUMN %I TYPE %s.',
+                             wrong.relation, wrong.parent_column, wrong.there);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_exact_parents(text) IS
+    'Internal: an error (22023) if it is not certain to which documents rows of a child table belong, the doctype being the child or the parent';
+
+
 CREATE FUNCTION docperm._require_nested_set(relation regclass, left_column name, right_column name) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -849,6 +892,8 @@ BEGIN
        AND f.column_name = protect.parent_column
        AND f.discovered;
     PERFORM docperm._discover_links(doctype);
+
+    PERFORM docperm._require_exact_parents(doctype);
 
     IF tree_parent_column IS NOT NULL THEN
         INSERT INTO docperm.doctype_fields AS f (doctype, column_name, link_to, ignore_user_permissions, discovered)
