@@ -23,7 +23,15 @@ CREATE FUNCTION docperm._documents_renamed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'docperm_documents_renamed';
 
 COMMENT ON FUNCTION docperm._documents_renamed() IS
-    'Internal: trigger on protected tables that lets shares follow documents that get another name; its argument names the doctype';
+    'Internal: trigger on protected tables that lets shares follow documents that get another name, and refuses a name under which rows of child tables wait; its argument names the doctype';
+
+
+CREATE FUNCTION docperm._documents_created() RETURNS trigger
+    LANGUAGE c
+AS 'MODULE_PATHNAME', 'docperm_documents_created';
+
+COMMENT ON FUNCTION docperm._documents_created() IS
+    'Internal: trigger on protected tables that refuses a name under which rows of child tables wait; its argument names the doctype';
 
 
 CREATE FUNCTION docperm._dress_documents(relation regclass, doctype text) RETURNS void
@@ -38,7 +46,8 @@ BEGIN
     -- theirs. Each partition has its own, for statements that name the partition.
     FOR happening IN
         SELECT v.name, v.event, v.function
-          FROM (VALUES ('deleted',   'DELETE ON %s REFERENCING OLD TABLE AS before',                    '_documents_deleted'),
+          FROM (VALUES ('created',   'INSERT ON %s REFERENCING NEW TABLE AS after',                     '_documents_created'),
+                       ('deleted',   'DELETE ON %s REFERENCING OLD TABLE AS before',                    '_documents_deleted'),
                        ('truncated', 'TRUNCATE ON %s',                                                  '_documents_deleted'),
                        ('renamed',   'UPDATE ON %s REFERENCING OLD TABLE AS before NEW TABLE AS after', '_documents_renamed'))
                AS v (name, event, function)
@@ -61,6 +70,7 @@ CREATE FUNCTION docperm._undress_documents(relation regclass) RETURNS void
     SET client_min_messages = 'warning'
 AS $$
 BEGIN
+    EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_created   ON %s', relation);
     EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_deleted   ON %s', relation);
     EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_truncated ON %s', relation);
     EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_renamed   ON %s', relation);

@@ -410,6 +410,33 @@ COMMENT ON FUNCTION docperm._require_exact_parents(text) IS
     'Internal: an error (22023) if it is not certain to which documents rows of a child table belong, the doctype being the child or the parent';
 
 
+CREATE FUNCTION docperm._note_orphans(doctype text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    child docperm.doctypes%ROWTYPE;
+BEGIN
+    SELECT d.* INTO child FROM docperm.doctypes AS d WHERE d.name = doctype;
+    IF NOT EXISTS (SELECT
+                     FROM pg_catalog.pg_constraint AS c
+                     JOIN docperm.doctypes         AS parent ON parent.relation = c.confrelid AND parent.name = child.parent_doctype
+                     JOIN pg_catalog.pg_attribute  AS a      ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+                    WHERE c.conrelid = child.relation
+                      AND c.contype  = 'f'
+                      AND c.convalidated
+                      AND a.attname  = child.parent_column) THEN
+        RAISE NOTICE USING
+            MESSAGE = format('rows of "%s" stay behind when their document is deleted or renamed', doctype),
+            DETAIL  = 'No foreign key leads from them to their documents. No other document gets a name under which rows wait, while refuse_orphans in docperm.settings is on.',
+            HINT    = 'Where it can be, make a foreign key with ON UPDATE CASCADE ON DELETE CASCADE, and an index on the column.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._note_orphans(text) IS 'Internal: a notice if no foreign key binds the rows of a child table to their documents';
+
+
 CREATE FUNCTION docperm._require_nested_set(relation regclass, left_column name, right_column name) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -905,6 +932,7 @@ BEGIN
     END IF;
 
     IF parent_column IS NOT NULL THEN
+        PERFORM docperm._note_orphans(doctype);
         DELETE FROM docperm.shares AS s WHERE s.doctype = protect.doctype;
     ELSIF stored.relation IS DISTINCT FROM relation THEN
         PERFORM docperm._drop_stale_shares(doctype);

@@ -5,6 +5,7 @@ CREATE TABLE docperm.settings (
     strict_user_permissions  text    NOT NULL DEFAULT 'off',
     check_child_links        boolean NOT NULL DEFAULT true,
     disable_document_sharing boolean NOT NULL DEFAULT false,
+    refuse_orphans           boolean NOT NULL DEFAULT true,
 
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
@@ -19,6 +20,8 @@ COMMENT ON COLUMN docperm.settings.check_child_links IS
     'Links in the rows of its child tables restrict a document as its own links do';
 COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
     'Nobody but the Administrator has the right share. What is shared already stays shared';
+COMMENT ON COLUMN docperm.settings.refuse_orphans IS
+    'No document gets a name under which rows of a child table wait that another document of that name left behind';
 
 INSERT INTO docperm.settings DEFAULT VALUES;
 
@@ -41,7 +44,8 @@ BEGIN
         UPDATE docperm.settings AS s
            SET strict_user_permissions  = NEW.strict_user_permissions,
                check_child_links        = NEW.check_child_links,
-               disable_document_sharing = NEW.disable_document_sharing;
+               disable_document_sharing = NEW.disable_document_sharing,
+               refuse_orphans           = NEW.refuse_orphans;
         IF FOUND THEN
             RETURN NULL;
         END IF;

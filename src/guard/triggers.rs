@@ -1,8 +1,10 @@
 //! Triggers on the tables of doctypes. docperm.protect() puts them there.
 
+use std::collections::HashSet;
+
 use pgrx::pg_sys;
 
-use super::{merging, shares};
+use super::{merging, orphans, shares};
 use crate::catalog::cache;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::entry_point::entry_point;
@@ -29,12 +31,25 @@ entry_point! {
 
 entry_point! {
     /// AFTER UPDATE statement trigger on the table of a doctype, with both transition tables; its argument names the doctype:
-    /// `docperm._documents_renamed('Sales Order')`. Shares follow documents that get another name.
+    /// `docperm._documents_renamed('Sales Order')`. Shares follow documents that get another
+    /// name; child rows that another document left behind do not become theirs.
     fn docperm_documents_renamed / pg_finfo_docperm_documents_renamed (fcinfo) {
         let call = TriggerCall::of(fcinfo);
-        let Some(doctype) = call.argument().filter(|doctype| shares::any_of(doctype)) else { return call.done() };
+        let Some(doctype) = call.argument() else { return call.done() };
         let site = cache::site();
+        let (are_shared, checks) = (shares::any_of(doctype), orphans::concern(&site, doctype, call.relation()));
+        if !are_shared && !checks {
+            return call.done();
+        }
         let (old, new) = (call.old_names(&site, doctype), call.new_names(&site, doctype));
+        if checks {
+            let known: HashSet<&String> = old.iter().collect();
+            let came: Vec<String> = new.iter().filter(|name| !known.contains(name)).cloned().collect();
+            orphans::refuse(&site, doctype, &came);
+        }
+        if !are_shared {
+            return call.done();
+        }
         if old.len() == new.len() {
             let renamed = old.into_iter().zip(new).filter(|(old, new)| old != new).collect();
             shares::follow(&site, doctype, renamed);
@@ -45,6 +60,20 @@ entry_point! {
         }
         if merging::may_be_merge() && call.is_partitioned() {
             shares::forget_stale(&site, doctype);
+        }
+        call.done()
+    }
+}
+
+entry_point! {
+    /// AFTER INSERT statement trigger on the table of a doctype, with a new transition table; its argument names the doctype:
+    /// `docperm._documents_created('Sales Order')`. Child rows that another document left behind do not become theirs.
+    fn docperm_documents_created / pg_finfo_docperm_documents_created (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        let Some(doctype) = call.argument() else { return call.done() };
+        let site = cache::site();
+        if orphans::concern(&site, doctype, call.relation()) {
+            orphans::refuse(&site, doctype, &call.new_names(&site, doctype));
         }
         call.done()
     }

@@ -291,7 +291,10 @@ fn a_document_of_ones_own_with_anothers_name_opens_no_child_row() {
     w.rule("P", "Clerk", "{create}");
     let mut c = w.acting(ANN);
     assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
-    c.batch_execute("INSERT INTO p VALUES ('A', 'P1', 'ann@erp.test')").unwrap();
+    let take = "INSERT INTO p VALUES ('A', 'P1', 'ann@erp.test')";
+    assert_eq!(refused_with(&mut c, take), "42501");
+    w.sql("UPDATE docperm.settings SET refuse_orphans = false");
+    c.batch_execute(take).unwrap();
     assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
     assert_eq!(one(&mut c, "SELECT docperm.has_permission('P Item', 'read', 'i1')"), "f");
 }

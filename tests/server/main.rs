@@ -8,6 +8,7 @@ mod administration;
 mod attacks;
 mod bad_input;
 mod chance;
+mod child_tables;
 mod conformance;
 mod delegates;
 mod dump_restore;
