@@ -4,6 +4,8 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
+#[cfg(feature = "pg_test")]
+mod null_test;
 mod permits;
 mod report;
 mod restricting;

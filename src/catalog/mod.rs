@@ -12,6 +12,8 @@ pub mod channel;
 pub mod document;
 pub mod flat_set;
 pub mod invalidation;
+#[cfg(feature = "pg_test")]
+pub mod key_column;
 pub mod load;
 pub mod memory;
 pub mod scan;
@@ -24,7 +26,11 @@ pub mod triggers;
 pub mod typed_set;
 #[cfg(feature = "pg_test")]
 mod typed_set_test;
+#[cfg(feature = "pg_test")]
+mod typed_text_test;
 pub mod values;
+#[cfg(feature = "pg_test")]
+mod values_test;
 
 /// Begins to listen to changes.
 pub fn init() {
