@@ -202,7 +202,7 @@ fn a_blank_parent_is_nobodys() {
     let mut w = world_with(
         "CREATE TABLE orders (name text PRIMARY KEY);
          CREATE TABLE line (id int PRIMARY KEY, orders text);
-         INSERT INTO orders VALUES ('O-1');
+         INSERT INTO orders VALUES ('O-1'), ('');
          INSERT INTO line VALUES (1, 'O-1'), (2, ''), (3, NULL), (4, ' ');
          SELECT docperm.protect('orders', 'Order');
          SELECT docperm.protect('line', 'Line', parent_doctype => 'Order', parent_column => 'orders');",

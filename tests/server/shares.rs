@@ -336,7 +336,7 @@ fn nobody_but_administrators_shares_with_guest_or_with_himself() {
 fn a_date_is_shared_as_it_is_stored() {
     let mut w = world_with(
         "CREATE TABLE note (day date PRIMARY KEY);
-         INSERT INTO note VALUES ('2024-02-09'), ('2024-09-02');
+         INSERT INTO note VALUES ('2024-02-09'), ('2009-02-24');
          SELECT docperm.protect('note', 'Note');",
     );
     let mut c = w.acting(ANN);
@@ -346,6 +346,13 @@ fn a_date_is_shared_as_it_is_stored() {
     assert_eq!(shared(&mut w), ["2024-02-09 {read}"]);
     assert_eq!(names(&mut w.acting(BOB), "SELECT day FROM note"), ["2024-02-09"]);
     c.batch_execute(&format!("SELECT docperm.unshare('Note', '2024-2-9', '{BOB}')")).unwrap();
+    assert!(shared(&mut w).is_empty());
+    // To Ann's session this is a day of 2009, which is all that she may see; as a name it is one of 2024.
+    w.allow(ANN, "Note", "2009-02-24");
+    for call in ["share", "unshare"] {
+        let refusal = refused_with(&mut c, &format!("SELECT docperm.{call}('Note', '24-02-09', '{BOB}')"));
+        assert_eq!(refusal, "42501");
+    }
     assert!(shared(&mut w).is_empty());
 }
 
