@@ -78,7 +78,7 @@ CREATE FUNCTION docperm.explain_access(
 AS 'MODULE_PATHNAME', 'docperm_explain_access_wrapper';
 
 COMMENT ON FUNCTION docperm.explain_access(text, text, text, text) IS
-    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators. Errors as of docperm.has_permission()';
+    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators, and of columns only that the database role may SELECT. Errors as of docperm.has_permission()';
 
 
 CREATE FUNCTION docperm.who_can(doctype text, document text, ptype text DEFAULT 'read')
@@ -90,6 +90,23 @@ COMMENT ON FUNCTION docperm.who_can(text, text, text) IS
     'The users who have the right on the document, each with what gives it: a role, ownership, a share. For administrators. Errors: 42501 not an administrator, 42704 unknown doctype or right';
 
 
+CREATE FUNCTION docperm._is_selectable_support(internal) RETURNS internal
+    LANGUAGE c STRICT
+AS 'MODULE_PATHNAME', 'docperm_is_selectable_support';
+
+COMMENT ON FUNCTION docperm._is_selectable_support(internal) IS
+    'Internal: planner support function of docperm._is_selectable; puts conditions on columns in place of the call';
+
+CREATE FUNCTION docperm._is_selectable(document record, doctype text, for_doctype text, ignore_user_permissions boolean)
+    RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 1000
+    SUPPORT docperm._is_selectable_support
+AS 'MODULE_PATHNAME', 'docperm_is_selectable';
+
+COMMENT ON FUNCTION docperm._is_selectable(record, text, text, boolean) IS
+    'Internal: whether a link picker may offer the document to the acting user; stands in the query of docperm.link_options(), and only until that is planned';
+
+
 CREATE FUNCTION docperm.link_options(
     doctype                 text,
     search                  text    DEFAULT NULL,
@@ -97,11 +114,12 @@ CREATE FUNCTION docperm.link_options(
     max_rows                integer DEFAULT 20,
     ignore_user_permissions boolean DEFAULT false
 ) RETURNS TABLE (name text, title text)
-    LANGUAGE c STABLE PARALLEL SAFE COST 10000 ROWS 20
+    -- Restricted: its query is planned, and large sets of permitted values are the leader's.
+    LANGUAGE c STABLE PARALLEL RESTRICTED COST 10000 ROWS 20
 AS 'MODULE_PATHNAME', 'docperm_link_options_wrapper';
 
 COMMENT ON FUNCTION docperm.link_options(text, text, text, integer, boolean) IS
-    'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read. for_doctype is the doctype in whose form is picked. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link';
+    'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read, in the order of their names. search is looked for in both, in upper or lower case. for_doctype is the doctype in whose form is picked. Titles in a column that the database role may not SELECT are NULL, and not searched. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link, or no SELECT on the names';
 
 
 CREATE FUNCTION docperm._administers() RETURNS boolean
@@ -140,6 +158,21 @@ COMMENT ON FUNCTION docperm._permitted_values(text, text, text) IS
     'Internal: the documents of doctype allow to which the user is restricted in documents of doctype context, tree descendants included; nothing where no entry applies';
 
 
+CREATE FUNCTION docperm._may_permit(allow text, for_value text, applicable_for text, hide_descendants boolean) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 100
+AS 'MODULE_PATHNAME', 'docperm_may_permit_wrapper';
+
+COMMENT ON FUNCTION docperm._may_permit(text, text, text, boolean) IS
+    'Internal: whether the acting user is permitted a document himself, with what is below it unless hide_descendants, wherever a user permission with that applicable_for (NULL: all doctypes) would apply';
+
+
+CREATE FUNCTION docperm._document_exists(doctype text, document text) RETURNS boolean
+    LANGUAGE c STABLE PARALLEL SAFE COST 10
+AS 'MODULE_PATHNAME', 'docperm_document_exists_wrapper';
+
+COMMENT ON FUNCTION docperm._document_exists(text, text) IS 'Internal: whether there is a document of that name, whoever may see it';
+
+
 CREATE FUNCTION docperm.version() RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT COST 1
 AS 'MODULE_PATHNAME', 'docperm_version_wrapper';
@@ -160,6 +193,10 @@ REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) 
 REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._require_administration(text)           FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._may_permit(text, text, text, boolean)  FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._document_exists(text, text)            FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_selectable_support(internal)        FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_selectable(record, text, text, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.version()                               FROM PUBLIC;
 
 -- Policies run with the privileges of whoever queries.

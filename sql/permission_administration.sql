@@ -78,29 +78,6 @@ COMMENT ON FUNCTION docperm._require_freeing(text) IS
     'Internal: an error (42501) if the acting user may not free others, being restricted himself';
 
 
-CREATE FUNCTION docperm._document_exists(doctype text, document text) RETURNS boolean
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    relation    regclass;
-    name_column name;
-    found_it    boolean;
-BEGIN
-    SELECT d.relation, d.name_column INTO relation, name_column
-      FROM docperm.doctypes AS d
-     WHERE d.name = _document_exists.doctype;
-    IF relation IS NULL OR name_column IS NULL THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('SELECT true FROM %s AS t WHERE t.%I = %L', relation, name_column, document) INTO found_it;
-    RETURN found_it IS NOT NULL;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._document_exists(text, text) IS 'Internal: whether there is a document of that name, whoever may see it';
-
-
 -- The bulk editor ------------------------------------------------------------------------
 
 CREATE FUNCTION docperm.apply_user_permission(
@@ -137,21 +114,6 @@ BEGIN
             HINT    = 'Give the name of a document in for_value.';
     END IF;
 
-    -- Whoever has an entry with hide_descendants may lack what is below the document.
-    IF NOT coalesce(hide_descendants, false)
-       AND NOT docperm._administers()
-       AND EXISTS (SELECT
-                     FROM docperm.user_permissions AS p
-                    WHERE p.user_name = docperm.whoami()
-                      AND p.allow     = apply_user_permission.allow
-                      AND p.hide_descendants) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not permit what is below document "%s" of doctype "%s"', docperm.whoami(), value, allow),
-            DETAIL  = 'The user is permitted a document without its descendants himself.',
-            HINT    = 'Set hide_descendants.';
-    END IF;
-
     IF coalesce(apply_to_all, true) THEN
         IF EXISTS (SELECT
                      FROM docperm.user_permissions AS p
@@ -176,6 +138,16 @@ BEGIN
                       AND (p.applicable_for IS NULL OR p.applicable_for <> ALL (scopes))) THEN
             PERFORM docperm._require_freeing(allow);
         END IF;
+    END IF;
+
+    -- The right may be his on documents that he is not permitted everywhere.
+    IF NOT docperm._administers()
+       AND NOT (SELECT bool_and(docperm._may_permit(allow, value, s.doctype, hide_descendants)) FROM unnest(scopes) AS s (doctype)) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '42501',
+            MESSAGE = format('user "%s" may not permit document "%s" of doctype "%s"', docperm.whoami(), value, allow),
+            DETAIL  = 'The user is not permitted it himself, with what is below it, wherever the user permission would apply.',
+            HINT    = 'Ask an administrator, set hide_descendants, or list fewer doctypes in applicable_for.';
     END IF;
 
     DELETE FROM docperm.user_permissions AS p

@@ -367,6 +367,76 @@ COMMENT ON FUNCTION docperm._require_child(regclass, text, name, text, name) IS
     'Internal: an error unless the columns can make the table a child table';
 
 
+-- A row belongs to a document whose name it holds. Of floating-point numbers several are equal
+-- to one integer, and what dates and the like are as texts is up to the session: with columns
+-- of different types, a row could be one document's today and another's tomorrow.
+CREATE FUNCTION docperm._require_exact_parents(doctype text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong record;
+BEGIN
+    SELECT child.relation, child.parent_column, parent.name, parent.name_column,
+           format_type(here.atttypid, here.atttypmod) AS here, format_type(there.atttypid, there.atttypmod) AS there
+      INTO wrong
+      FROM docperm.doctypes        AS child
+      JOIN docperm.doctypes        AS parent ON parent.parent_column IS NULL
+                                            AND coalesce(child.parent_doctype, parent.name) = parent.name
+      JOIN pg_catalog.pg_attribute AS here   ON here.attrelid  = child.relation  AND here.attname  = child.parent_column
+      JOIN pg_catalog.pg_attribute AS there  ON there.attrelid = parent.relation AND there.attname = parent.name_column
+     CROSS JOIN LATERAL (SELECT docperm._base_type(here.atttypid), docperm._base_type(there.atttypid)) AS type (here, there)
+     WHERE child.parent_column IS NOT NULL
+       AND _require_exact_parents.doctype IN (child.name, parent.name)
+       AND type.here <> type.there
+       AND (ARRAY[type.here, type.there] && '{float4,float8}'::regtype[]::oid[]
+            -- Where a column names documents of any doctype, it holds texts.
+            OR child.parent_doctype IS NOT NULL
+               AND ARRAY[type.here, type.there] && '{date,timestamp,timestamptz,interval,bytea,money}'::regtype[]::oid[])
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('column "%s" of table %s is of type %s and cannot name documents of doctype "%s", whose key "%s" is of type %s',
+                             wrong.parent_column, wrong.relation, wrong.here, wrong.name, wrong.name_column, wrong.there),
+            DETAIL  = 'Which document a row belongs to would not be certain.',
+            HINT    = format('Give both columns the same type: ALTER TABLE %s ALTER COLUMN %I TYPE %s.',
+                             wrong.relation, wrong.parent_column, wrong.there);
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_exact_parents(text) IS
+    'Internal: an error (22023) if it is not certain to which documents rows of a child table belong, the doctype being the child or the parent';
+
+
+CREATE FUNCTION docperm._note_orphans(doctype text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    child docperm.doctypes%ROWTYPE;
+BEGIN
+    SELECT d.* INTO child FROM docperm.doctypes AS d WHERE d.name = doctype;
+    IF NOT EXISTS (SELECT
+                     FROM pg_catalog.pg_constraint AS c
+                     JOIN docperm.doctypes         AS parent ON parent.relation = c.confrelid AND parent.name = child.parent_doctype
+                     JOIN pg_catalog.pg_attribute  AS a      ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+                    WHERE c.conrelid = child.relation
+                      AND c.contype  = 'f'
+                      AND c.convalidated
+                      AND a.attname  = child.parent_column) THEN
+        RAISE NOTICE USING
+            MESSAGE = format('rows of "%s" stay behind when their document is deleted or renamed', doctype),
+            DETAIL  = 'No foreign key leads from them to their documents. No other document gets a name under which rows wait, while refuse_orphans in docperm.settings is on.',
+            HINT    = 'Where it can be, make a foreign key with ON UPDATE CASCADE ON DELETE CASCADE, and an index on the column.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._note_orphans(text) IS 'Internal: a notice if no foreign key binds the rows of a child table to their documents';
+
+
 CREATE FUNCTION docperm._require_nested_set(relation regclass, left_column name, right_column name) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -441,9 +511,9 @@ BEGIN
     IF coalesce(kind.tree_parent_column, kind.tree_left_column) IS NOT NULL THEN
         PERFORM docperm._dress_tree(relation, doctype);
     END IF;
-    -- Rows of a child table cannot be shared.
+    -- Rows of a child table cannot be shared, and have no child rows.
     IF kind.parent_column IS NULL THEN
-        PERFORM docperm._dress_shares(relation, doctype, kind.name_column);
+        PERFORM docperm._dress_documents(relation, doctype);
     END IF;
     -- Partitions inherit this one.
     IF kind.fill_defaults AND NOT is_partition THEN
@@ -492,7 +562,7 @@ BEGIN
         EXECUTE format('DROP TRIGGER IF EXISTS docperm_tree_changed  ON %s', relation);
         EXECUTE format('DROP TRIGGER IF EXISTS docperm_fill_defaults ON %s', relation);
     END IF;
-    PERFORM docperm._undress_shares(relation);
+    PERFORM docperm._undress_documents(relation);
 END
 $$;
 
@@ -850,6 +920,8 @@ BEGIN
        AND f.discovered;
     PERFORM docperm._discover_links(doctype);
 
+    PERFORM docperm._require_exact_parents(doctype);
+
     IF tree_parent_column IS NOT NULL THEN
         INSERT INTO docperm.doctype_fields AS f (doctype, column_name, link_to, ignore_user_permissions, discovered)
         VALUES (protect.doctype, protect.tree_parent_column, protect.doctype, true, true)
@@ -860,6 +932,7 @@ BEGIN
     END IF;
 
     IF parent_column IS NOT NULL THEN
+        PERFORM docperm._note_orphans(doctype);
         DELETE FROM docperm.shares AS s WHERE s.doctype = protect.doctype;
     ELSIF stored.relation IS DISTINCT FROM relation THEN
         PERFORM docperm._drop_stale_shares(doctype);

@@ -5,6 +5,7 @@ CREATE TABLE docperm.settings (
     strict_user_permissions  text    NOT NULL DEFAULT 'off',
     check_child_links        boolean NOT NULL DEFAULT true,
     disable_document_sharing boolean NOT NULL DEFAULT false,
+    refuse_orphans           boolean NOT NULL DEFAULT true,
 
     -- Passwords
     enable_password_policy       boolean  NOT NULL DEFAULT true,
@@ -62,6 +63,8 @@ COMMENT ON COLUMN docperm.settings.check_child_links IS
     'Links in the rows of its child tables restrict a document as its own links do';
 COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
     'Nobody but the Administrator has the right share. What is shared already stays shared';
+COMMENT ON COLUMN docperm.settings.refuse_orphans IS
+    'No document gets a name under which rows of a child table wait that another document of that name left behind';
 
 COMMENT ON COLUMN docperm.settings.enable_password_policy IS
     'New passwords must have the score and the length below';

@@ -115,10 +115,7 @@ BEGIN
                                        AND a.attnum   > 0
                                        AND NOT a.attisdropped
      WHERE d.name = _document_name.doctype;
-    IF NOT FOUND OR docperm._is_canonical(key_type, key_typmod, document) THEN
-        RETURN document;
-    END IF;
-    RETURN docperm._canonical_name(doctype, key_type, key_typmod, document);
+    RETURN docperm._stored_name(doctype, key_type, key_typmod, document);
 END
 $$;
 
@@ -186,7 +183,6 @@ BEGIN
             HINT    = 'Give the name of a document.';
     END IF;
 
-    -- Without a table, or with one whose key is gone, there is no type: every query on it fails anyway.
     SELECT u.name IS NOT NULL, d.name IS NOT NULL, d.parent_column IS NOT NULL, d.docstatus_column IS NOT NULL,
            a.atttypid, a.atttypmod
       INTO user_exists, doctype_exists, is_child, submittable, key_type, key_typmod
@@ -216,10 +212,8 @@ BEGIN
             HINT    = 'docperm.protect() makes a doctype submittable, with docstatus_column.';
     END IF;
 
-    IF key_type IS NOT NULL
-       AND NOT docperm._is_canonical(key_type, key_typmod, NEW.document)
-       AND (TG_OP = 'INSERT' OR (NEW.doctype, NEW.document) IS DISTINCT FROM (OLD.doctype, OLD.document)) THEN
-        NEW.document := docperm._canonical_name(NEW.doctype, key_type, key_typmod, NEW.document);
+    IF TG_OP = 'INSERT' OR (NEW.doctype, NEW.document) IS DISTINCT FROM (OLD.doctype, OLD.document) THEN
+        NEW.document := docperm._stored_name(NEW.doctype, key_type, key_typmod, NEW.document);
     END IF;
     RETURN NEW;
 END
@@ -234,193 +228,6 @@ CREATE TRIGGER check_names
 
 SELECT pg_catalog.pg_extension_config_dump('docperm.shares', '');
 SELECT pg_catalog.pg_extension_config_dump('docperm.shares_id_seq', '');
-
-
--- Documents that go, or get another name -------------------------------------------------
-
--- Text that holds the name of a document, and the column that names it: as a condition.
--- Numbers can be written in more ways than one, so they are compared as what they are.
-CREATE FUNCTION docperm._is_named(relation regclass, name_column name, row_alias text, document text) RETURNS text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    key_type oid;
-BEGIN
-    PERFORM docperm._require_column(relation, name_column);
-    SELECT docperm._base_type(a.atttypid) INTO key_type
-      FROM pg_catalog.pg_attribute AS a
-     WHERE a.attrelid = relation
-       AND a.attname  = name_column;
-
-    RETURN CASE
-               WHEN key_type IN ('numeric'::regtype, 'float4'::regtype, 'float8'::regtype)
-                   THEN format('%s::%s = %I.%I::%2$s', document, format_type(key_type, NULL), row_alias, name_column)
-               WHEN key_type = 'bpchar'::regtype
-                   THEN format('%s = rtrim(format(''%%s'', %I.%I), '' '')', document, row_alias, name_column)
-               ELSE     format('%s = format(''%%s'', %I.%I)', document, row_alias, name_column)
-           END;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._is_named(regclass, name, text, text) IS
-    'Internal: an SQL condition, that the document in a row has a name; an error (42704) without the column';
-
-
-CREATE FUNCTION docperm._drop_stale_shares(doctype text) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path        = pg_catalog, pg_temp
-    SET datestyle          = 'ISO, YMD'
-    SET intervalstyle      = 'postgres'
-    SET timezone           = 'UTC'
-    SET bytea_output       = 'hex'
-    SET extra_float_digits = 1
-AS $$
-DECLARE
-    relation    regclass;
-    name_column name;
-BEGIN
-    IF NOT EXISTS (SELECT FROM docperm.shares AS s WHERE s.doctype = _drop_stale_shares.doctype) THEN
-        RETURN;
-    END IF;
-    SELECT d.relation, d.name_column INTO relation, name_column
-      FROM docperm.doctypes AS d
-     WHERE d.name = _drop_stale_shares.doctype;
-    IF relation IS NULL THEN
-        RETURN;
-    END IF;
-    EXECUTE format('DELETE FROM docperm.shares AS s WHERE s.doctype = $1 AND NOT EXISTS (SELECT FROM %s AS document WHERE %s)',
-                   relation, docperm._is_named(relation, name_column, 'document', 's.document'))
-      USING doctype;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._drop_stale_shares(text) IS 'Internal: deletes the shares of documents that are not in their doctype''s table';
-
-
--- The text form of dates and the like is the one in which shares hold it, whatever the
--- session prefers.
-CREATE FUNCTION docperm._documents_deleted() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path        = pg_catalog, pg_temp
-    SET datestyle          = 'ISO, YMD'
-    SET intervalstyle      = 'postgres'
-    SET timezone           = 'UTC'
-    SET bytea_output       = 'hex'
-    SET extra_float_digits = 1
-AS $$
-DECLARE
-    name_column name;
-BEGIN
-    -- Most doctypes have no share.
-    IF NOT EXISTS (SELECT FROM docperm.shares AS s WHERE s.doctype = TG_ARGV[0]) THEN
-        RETURN NULL;
-    END IF;
-
-    IF TG_OP = 'TRUNCATE' THEN
-        -- Perhaps only one partition of several.
-        PERFORM docperm._drop_stale_shares(TG_ARGV[0]);
-        RETURN NULL;
-    END IF;
-    SELECT d.name_column INTO name_column FROM docperm.doctypes AS d WHERE d.name = TG_ARGV[0];
-    EXECUTE format('DELETE FROM docperm.shares AS s USING gone WHERE s.doctype = $1 AND %s',
-                   docperm._is_named(TG_RELID, name_column, 'gone', 's.document'))
-      USING TG_ARGV[0];
-    RETURN NULL;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._documents_deleted() IS
-    'Internal: trigger on protected tables that deletes the shares of documents that are deleted; its argument names the doctype';
-
-
-CREATE FUNCTION docperm._document_renamed() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path        = pg_catalog, pg_temp
-    SET datestyle          = 'ISO, YMD'
-    SET intervalstyle      = 'postgres'
-    SET timezone           = 'UTC'
-    SET bytea_output       = 'hex'
-    SET extra_float_digits = 1
-AS $$
-DECLARE
-    name_column name;
-    old_name    text;
-    new_name    text;
-BEGIN
-    IF NOT EXISTS (SELECT FROM docperm.shares AS s WHERE s.doctype = TG_ARGV[0]) THEN
-        RETURN NEW;
-    END IF;
-    SELECT d.name_column INTO name_column FROM docperm.doctypes AS d WHERE d.name = TG_ARGV[0];
-    PERFORM docperm._require_column(TG_RELID, name_column);
-
-    EXECUTE format('SELECT format(''%%s'', ($1).%1$I), format(''%%s'', ($2).%1$I)', name_column)
-       INTO old_name, new_name
-      USING OLD, NEW;
-    old_name := docperm._document_name(TG_ARGV[0], old_name);
-    new_name := docperm._document_name(TG_ARGV[0], new_name);
-
-    -- No other document can have the new name, so shares for it are of none that exists.
-    DELETE FROM docperm.shares AS s WHERE s.doctype = TG_ARGV[0] AND s.document = new_name AND old_name <> new_name;
-    UPDATE docperm.shares AS s SET document = new_name WHERE s.doctype = TG_ARGV[0] AND s.document = old_name;
-    RETURN NEW;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._document_renamed() IS
-    'Internal: trigger on protected tables that lets shares follow a document that gets another name; its argument names the doctype';
-
-
-CREATE FUNCTION docperm._dress_shares(relation regclass, doctype text, name_column name) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    class record;
-BEGIN
-    SELECT c.relkind, c.relispartition INTO class FROM pg_catalog.pg_class AS c WHERE c.oid = relation;
-
-    -- One statement that deletes costs one look-up, however many rows it deletes.
-    EXECUTE format('CREATE TRIGGER docperm_document_deleted AFTER DELETE ON %s REFERENCING OLD TABLE AS gone '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION docperm._documents_deleted(%L)', relation, doctype);
-    EXECUTE format('CREATE TRIGGER docperm_document_truncated AFTER TRUNCATE ON %s '
-                   'FOR EACH STATEMENT EXECUTE FUNCTION docperm._documents_deleted(%L)', relation, doctype);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_document_deleted',   relation);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_document_truncated', relation);
-
-    -- Not only UPDATE OF the column: another trigger may change it. Rows are renamed one
-    -- after the other, in the order in which their names become free.
-    -- An update that takes a row into another partition fires no AFTER UPDATE triggers.
-    -- Partitions inherit this one.
-    IF NOT class.relispartition THEN
-        EXECUTE format('CREATE TRIGGER docperm_document_renamed %s UPDATE ON %s FOR EACH ROW '
-                       'WHEN (OLD.%I IS DISTINCT FROM NEW.%3$I) EXECUTE FUNCTION docperm._document_renamed(%L)',
-                       CASE class.relkind WHEN 'p' THEN 'BEFORE' ELSE 'AFTER' END, relation, name_column, doctype);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_document_renamed', relation);
-    END IF;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._dress_shares(regclass, text, name) IS
-    'Internal: gives one table the triggers that keep the shares of its documents in step';
-
-
-CREATE FUNCTION docperm._undress_shares(relation regclass) RETURNS void
-    LANGUAGE plpgsql
-    SET search_path         = pg_catalog, pg_temp
-    SET client_min_messages = 'warning'
-AS $$
-BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_deleted   ON %s', relation);
-    EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_truncated ON %s', relation);
-    -- A partition has the one of its root.
-    IF NOT (SELECT c.relispartition FROM pg_catalog.pg_class AS c WHERE c.oid = relation) THEN
-        EXECUTE format('DROP TRIGGER IF EXISTS docperm_document_renamed ON %s', relation);
-    END IF;
-END
-$$;
-
-COMMENT ON FUNCTION docperm._undress_shares(regclass) IS 'Internal: takes the triggers that keep shares in step off a table';
 
 
 -- What users call ---------------------------------------------------------------------
@@ -466,13 +273,40 @@ COMMENT ON FUNCTION docperm._require_sharing(text, text) IS
     'Internal: an error (42501) unless the acting user may share the document';
 
 
-CREATE FUNCTION docperm.share(
-    doctype   text,
-    document  text,
-    user_name text    = NULL,
-    rights    text[]  = '{read}',
-    everyone  boolean = false
-) RETURNS void
+CREATE FUNCTION docperm._require_giving(doctype text, document text, rights text[]) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    a_right text;
+BEGIN
+    PERFORM docperm._require_sharing(doctype, document);
+    FOREACH a_right IN ARRAY rights LOOP
+        IF NOT docperm.has_permission(doctype, a_right, document) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '42501',
+                MESSAGE = format('user "%s" may not share the right %s on document "%s" of doctype "%s"',
+                                 docperm.whoami(), a_right, document, doctype),
+                DETAIL  = format('The user lacks the right %s, and nobody can give what he lacks.', a_right),
+                HINT    = 'docperm.explain_access() tells which rules apply.';
+        END IF;
+    END LOOP;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_giving(text, text, text[]) IS
+    'Internal: an error (42501) unless the acting user may share the document and has each of the rights on it';
+
+
+CREATE FUNCTION docperm._lock_document(doctype text, document text) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'docperm_lock_document_wrapper';
+
+COMMENT ON FUNCTION docperm._lock_document(text, text) IS
+    'Internal: keeps the document from being deleted or renamed until the transaction ends; false if there is none';
+
+
+CREATE FUNCTION docperm._share(doctype text, document text, user_name text, rights text[], everyone boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path   = pg_catalog, pg_temp
     -- What a text means as a date must not change between a check and what is done then.
@@ -482,13 +316,9 @@ CREATE FUNCTION docperm.share(
 AS $$
 #variable_conflict use_column
 DECLARE
-    receiver    text    := nullif(docperm._user_name(share.user_name), '');
-    to_everyone boolean := coalesce(share.everyone, false);
-    given       text[]  := coalesce(share.rights, '{}');
-    relation    regclass;
-    name_column name;
-    present     boolean;
-    a_right     text;
+    receiver    text    := nullif(docperm._user_name(_share.user_name), '');
+    to_everyone boolean := coalesce(_share.everyone, false);
+    given       text[]  := coalesce(_share.rights, '{}');
 BEGIN
     IF to_everyone = (receiver IS NOT NULL) THEN
         RAISE EXCEPTION USING
@@ -515,35 +345,25 @@ BEGIN
     PERFORM docperm._require_shareable(given);
     given := docperm._share_rights(array_append(given, 'read'));
 
-    PERFORM docperm._require_sharing(share.doctype, share.document);
-    FOREACH a_right IN ARRAY given LOOP
-        IF NOT docperm.has_permission(share.doctype, a_right, share.document) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '42501',
-                MESSAGE = format('user "%s" may not share the right %s on document "%s" of doctype "%s"',
-                                 docperm.whoami(), a_right, share.document, share.doctype),
-                DETAIL  = format('The user lacks the right %s, and nobody can give what he lacks.', a_right),
-                HINT    = 'docperm.explain_access() tells which rules apply.';
-        END IF;
-    END LOOP;
-
-    -- Held until the share is there, so that a delete that comes meanwhile takes it along.
-    SELECT d.relation, d.name_column INTO relation, name_column FROM docperm.doctypes AS d WHERE d.name = share.doctype;
-    EXECUTE format('SELECT true FROM %s AS t WHERE t.%I = %L FOR KEY SHARE', relation, name_column, share.document) INTO present;
-    IF present IS NULL THEN
-        -- Deleted just now.
-        PERFORM docperm._require_sharing(share.doctype, share.document);
+    -- Looked at again when it can no longer change: another document may have got the name meanwhile.
+    PERFORM docperm._require_giving(_share.doctype, _share.document, given);
+    IF NOT docperm._lock_document(_share.doctype, _share.document) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '40001',
+            MESSAGE = format('document "%s" of doctype "%s" was deleted or renamed just now', _share.document, _share.doctype),
+            HINT    = 'Run the transaction again.';
     END IF;
+    PERFORM docperm._require_giving(_share.doctype, _share.document, given);
 
     IF to_everyone THEN
         INSERT INTO docperm.shares AS s (doctype, document, everyone, rights)
-        VALUES (share.doctype, share.document, true, given)
+        VALUES (_share.doctype, _share.document, true, given)
             ON CONFLICT (doctype, document) WHERE everyone DO UPDATE
            SET rights = s.rights || excluded.rights
          WHERE NOT s.rights @> excluded.rights;
     ELSE
         INSERT INTO docperm.shares AS s (doctype, document, user_name, rights)
-        VALUES (share.doctype, share.document, receiver, given)
+        VALUES (_share.doctype, _share.document, receiver, given)
             ON CONFLICT (doctype, document, user_name) DO UPDATE
            SET rights = s.rights || excluded.rights
          WHERE NOT s.rights @> excluded.rights;
@@ -551,11 +371,26 @@ BEGIN
 END
 $$;
 
+COMMENT ON FUNCTION docperm._share(text, text, text, text[], boolean) IS
+    'Internal: docperm.share(), for callers whose database role may read the table';
+
+
+-- Runs as its caller, to see what the caller's database role may read.
+CREATE FUNCTION docperm.share(
+    doctype   text,
+    document  text,
+    user_name text    DEFAULT NULL,
+    rights    text[]  DEFAULT '{read}',
+    everyone  boolean DEFAULT false
+) RETURNS void
+    LANGUAGE c VOLATILE COST 1000
+AS 'MODULE_PATHNAME', 'docperm_share';
+
 COMMENT ON FUNCTION docperm.share(text, text, text, text[], boolean) IS
-    'Gives a user, or everyone, rights on a document, read at least; rights that are shared already stay. The acting user needs the right share on the document and each right that he gives. Errors: 42501 he may not, 42704 unknown doctype, right or user, 22023 a right that cannot be shared';
+    'Gives a user, or everyone, rights on a document, read at least; rights that are shared already stay. The acting user needs the right share on the document and each right that he gives. The database role needs SELECT on the names of the documents. Errors: 42501 he or the role may not, 42704 unknown doctype, right or user, 22023 a right that cannot be shared';
 
 
-CREATE FUNCTION docperm.unshare(doctype text, document text, user_name text = NULL) RETURNS void
+CREATE FUNCTION docperm._unshare(doctype text, document text, user_name text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path   = pg_catalog, pg_temp
     -- What a text means as a date must not change between a check and what is done then.
@@ -564,21 +399,33 @@ CREATE FUNCTION docperm.unshare(doctype text, document text, user_name text = NU
     SET timezone      = 'UTC'
 AS $$
 DECLARE
-    receiver text := nullif(docperm._user_name(unshare.user_name), '');
+    receiver text := nullif(docperm._user_name(_unshare.user_name), '');
 BEGIN
-    PERFORM docperm._require_sharing(unshare.doctype, unshare.document);
+    PERFORM docperm._require_sharing(_unshare.doctype, _unshare.document);
 
     DELETE FROM docperm.shares AS s
-     WHERE s.doctype  = unshare.doctype
-       AND s.document = docperm._document_name(unshare.doctype, unshare.document)
+     WHERE s.doctype  = _unshare.doctype
+       AND s.document = docperm._document_name(_unshare.doctype, _unshare.document)
        AND CASE WHEN receiver IS NULL THEN s.everyone ELSE s.user_name = receiver END;
 END
 $$;
 
+COMMENT ON FUNCTION docperm._unshare(text, text, text) IS
+    'Internal: docperm.unshare(), for callers whose database role may read the table';
+
+
+CREATE FUNCTION docperm.unshare(doctype text, document text, user_name text DEFAULT NULL) RETURNS void
+    LANGUAGE c VOLATILE COST 1000
+AS 'MODULE_PATHNAME', 'docperm_unshare';
+
 COMMENT ON FUNCTION docperm.unshare(text, text, text) IS
-    'Takes away what docperm.share() gave a user on a document; without a user_name, what it gave everyone. No error if nothing is shared. The acting user needs the right share on the document. Errors: 42501 he may not, 42704 unknown doctype';
+    'Takes away what docperm.share() gave a user on a document; without a user_name, what it gave everyone. No error if nothing is shared. The acting user needs the right share on the document, the database role SELECT on the names of the documents. Errors: 42501 he or the role may not, 42704 unknown doctype';
 
 
+REVOKE ALL     ON FUNCTION docperm._require_giving(text, text, text[])            FROM PUBLIC;
+REVOKE ALL     ON FUNCTION docperm._lock_document(text, text)                     FROM PUBLIC;
+REVOKE ALL     ON FUNCTION docperm._share(text, text, text, text[], boolean)      FROM PUBLIC;
+REVOKE ALL     ON FUNCTION docperm._unshare(text, text, text)                     FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.share(text, text, text, text[], boolean) FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.unshare(text, text, text)                FROM PUBLIC;
 -- Both ask what the acting user may.

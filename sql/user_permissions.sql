@@ -138,6 +138,19 @@ COMMENT ON FUNCTION docperm._canonical_name(text, oid, integer, text) IS
     'Internal: a document''s name as a key column of that type writes it; an error (22023) if that cannot hold it';
 
 
+-- What triggers write. Like the test, it becomes part of its caller.
+CREATE FUNCTION docperm._stored_name(doctype text, key_type oid, key_typmod integer, value text) RETURNS text
+    LANGUAGE sql STABLE
+RETURN CASE
+           -- Without a table, or with one whose key is gone, there is no type: every query on it fails anyway.
+           WHEN key_type IS NULL OR docperm._is_canonical(key_type, key_typmod, value) THEN value
+           ELSE docperm._canonical_name(doctype, key_type, key_typmod, value)
+       END;
+
+COMMENT ON FUNCTION docperm._stored_name(text, oid, integer, text) IS
+    'Internal: a document''s name in the form in which docperm stores it; an error (22023) if the key cannot hold it';
+
+
 -- Runs for every row of a bulk load, so it asks for all that it needs at once.
 CREATE FUNCTION docperm._check_user_permission() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
@@ -159,7 +172,6 @@ BEGIN
             HINT    = 'Give the name of a document in for_value.';
     END IF;
 
-    -- Without a table, or with one whose key is gone, there is no type: every query on it fails anyway.
     SELECT u.name IS NOT NULL, d.name IS NOT NULL, a.atttypid, a.atttypmod
       INTO user_exists, doctype_exists, key_type, key_typmod
       FROM (VALUES (NEW.user_name, NEW.allow)) AS given (user_name, allow)
@@ -181,10 +193,8 @@ BEGIN
         PERFORM docperm._require_doctype(NEW.applicable_for);
     END IF;
 
-    IF key_type IS NOT NULL
-       AND NOT docperm._is_canonical(key_type, key_typmod, NEW.for_value)
-       AND (TG_OP = 'INSERT' OR (NEW.allow, NEW.for_value) IS DISTINCT FROM (OLD.allow, OLD.for_value)) THEN
-        NEW.for_value := docperm._canonical_name(NEW.allow, key_type, key_typmod, NEW.for_value);
+    IF TG_OP = 'INSERT' OR (NEW.allow, NEW.for_value) IS DISTINCT FROM (OLD.allow, OLD.for_value) THEN
+        NEW.for_value := docperm._stored_name(NEW.allow, key_type, key_typmod, NEW.for_value);
     END IF;
     RETURN NEW;
 END

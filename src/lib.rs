@@ -1,7 +1,12 @@
 //! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
 //!
+<<<<<<< HEAD
 //! The house, by folder. Arrows run one way: `api` and `planner` use `identity` and `catalog`, which use `rules`; `rules`
 //! uses none of them, and neither do the modules of `auth` that are plain Rust.
+=======
+//! The house, by folder. Arrows run one way: `api`, `planner` and `guard` use `identity` and `catalog`, which use `rules`; `rules`
+//! uses none of them.
+>>>>>>> review
 //!
 //! | folder | what is decided or done there |
 //! |---|---|
@@ -10,6 +15,7 @@
 //! | [`identity`] | who is acting |
 //! | [`auth`] | proving who somebody is |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
+//! | [`guard`] | triggers that keep what stands beside documents in step with them |
 //! | [`api`] | the functions that users call; `sql/` declares them |
 
 pgrx::pg_module_magic!(name, version);
@@ -19,6 +25,7 @@ pub mod auth;
 pub mod catalog;
 mod entry_point;
 pub mod fault;
+pub mod guard;
 pub mod identity;
 pub mod planner;
 #[forbid(unsafe_code)]
@@ -38,7 +45,8 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/settings.sql", name = "settings", requires = ["user_permissions"]);
 pgrx::extension_sql_file!("../sql/shares.sql", name = "shares", requires = ["settings"]);
-pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["shares"]);
+pgrx::extension_sql_file!("../sql/documents.sql", name = "documents", requires = ["shares"]);
+pgrx::extension_sql_file!("../sql/identity.sql", name = "identity", requires = ["documents"]);
 pgrx::extension_sql_file!("../sql/decision.sql", name = "decision", requires = ["identity"]);
 pgrx::extension_sql_file!("../sql/leakproof.sql", name = "leakproof", requires = ["decision"]);
 pgrx::extension_sql_file!("../sql/protect.sql", name = "protect", requires = ["leakproof"]);
@@ -70,6 +78,7 @@ pub extern "C-unwind" fn _PG_init() {
     identity::init();
     catalog::init();
     planner::init();
+    guard::init();
 }
 
 /// Required by `cargo pgrx test`.

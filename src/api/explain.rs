@@ -3,8 +3,10 @@
 use pgrx::iter::TableIterator;
 use pgrx::name;
 
-use super::access::is_permitted;
-use super::{administers, authority_asked_about, is_table_granted, require_right, required};
+use super::{
+    administers, authority_asked_about, is_column_granted, is_table_granted, require_name_column,
+    require_right, required,
+};
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
@@ -43,17 +45,26 @@ fn docperm_explain_access(
 }
 
 fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> Vec<Step> {
-    let may_know = administers(&acting()) || is_permitted(authority, doctype, "read", name);
-    let reads = may_know && is_table_granted(authority, doctype);
-    let mut steps = None;
-    if reads {
-        document::find(&authority.site, doctype, name, |row| {
-            let mut row = document::typed_row(authority, doctype, row);
-            steps = Some(explain(authority, doctype, ptype, Subject::Document { name, row: &mut row }));
-        });
-    }
-    steps.unwrap_or_else(|| {
-        let allowed = is_permitted(authority, doctype, ptype, name);
+    let ruling = |ptype| authority.ruling(doctype, ptype).map_err(Fault::from).or_raise();
+    let (read, asked) = (ruling("read"), ruling(ptype));
+    require_name_column(authority, doctype);
+    let may_know = administers(&acting());
+    let may_show = |column: &str| is_column_granted(authority, doctype, column);
+    // Should several documents have the name, as partitions may, a right is had on all of them or on none, and one on which
+    // it is not had is told about.
+    let (mut allowed, mut steps) = (None, None);
+    let mut is_readable = is_table_granted(authority, doctype);
+    document::find(&authority.site, doctype, name, |row| {
+        let mut row = document::typed_row(authority, doctype, row);
+        is_readable &= may_know || read.predicate.matches(&mut row).or_raise();
+        if is_readable && allowed != Some(false) {
+            let subject = Subject::Document { name, row: &mut row, may_show: &may_show };
+            steps = Some(explain(authority, doctype, ptype, subject));
+        }
+        allowed = Some(allowed.unwrap_or(true) && asked.predicate.matches(&mut row).or_raise());
+    });
+    steps.filter(|_| is_readable).unwrap_or_else(|| {
+        let allowed = allowed.unwrap_or(false);
         explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { name, allowed })
     })
 }

@@ -1,14 +1,16 @@
 //! docperm.link_options(): what a link picker may offer.
 
 use pgrx::iter::TableIterator;
-use pgrx::name;
+use pgrx::{name, pg_sys};
 
-use super::{require_grant, require_name_column, required};
+use super::{is_column_granted, require_grant, require_name_column, required};
 use crate::catalog::cache::{self, Authority};
-use crate::catalog::document;
+use crate::catalog::scan::Table;
+use crate::catalog::statement::{Sees, run_as_owner};
+use crate::catalog::{document, values};
 use crate::fault::{Fault, OrRaise};
 use crate::identity::acting;
-use crate::rules::{Asking, Doctype, Predicate};
+use crate::rules::{Doctype, Undecidable};
 
 /// Name and title of documents that the acting user may select: by the right `select`, which opens nothing else, or by
 /// `read`.
@@ -25,6 +27,9 @@ fn docperm_link_options(
 ) -> TableIterator<'static, (name!(name, String), name!(title, Option<String>))> {
     let doctype = required(doctype, "doctype");
     let authority = cache::authority(&acting().user);
+    if !authority.site.model.doctypes.contains_key(doctype) {
+        Fault::from(Undecidable::UnknownDoctype(doctype.to_owned())).raise();
+    }
     require_grant(&authority, doctype);
     require_name_column(&authority, doctype);
     if let Some(form) = for_doctype {
@@ -34,32 +39,100 @@ fn docperm_link_options(
     if ignores {
         require_ignoring_link(&authority, doctype, for_doctype);
     }
-    let asking = Asking { for_doctype, ignore_user_permissions: ignores };
-    let selectable =
-        Predicate::any(["select", "read"].map(|ptype| {
-            authority.decide(doctype, ptype, asking).map_err(Fault::from).or_raise().predicate()
-        }));
-    let limit = max_rows.unwrap_or(20).max(0) as usize;
-    let wanted = search.map(str::to_lowercase).unwrap_or_default();
-    let definition = &authority.site.model.doctypes[doctype];
-    let title_column = authority.site.titles.get(doctype);
-    let mut options = vec![];
-    if !matches!(selectable, Predicate::Never) {
-        document::each(&authority.site, doctype, |row| {
-            let attribute = |column: &str| row.table().registered_attribute(column, doctype);
-            let Some(name) = row.text_form(attribute(&definition.name_column)) else { return };
-            let title = title_column.and_then(|column| row.text_form(attribute(column)));
-            let fits = |text: &str| text.to_lowercase().contains(&wanted);
-            if (fits(&name) || title.as_deref().is_some_and(fits))
-                && selectable.matches(&mut document::typed_row(&authority, doctype, row)).or_raise()
-            {
-                options.push((name, title));
-            }
-        });
+    let limit = max_rows.unwrap_or(20).max(0);
+    let options = Options { authority: &authority, doctype, for_doctype, ignores };
+    TableIterator::new(if limit == 0 { vec![] } else { options.find(search.unwrap_or_default(), limit) })
+}
+
+/// What to look for.
+struct Options<'a> {
+    authority: &'a Authority,
+    doctype: &'a str,
+    for_doctype: Option<&'a str>,
+    ignores: bool,
+}
+
+impl Options<'_> {
+    /// By a query, so that it stops when it has found enough, and uses indexes: that of the key for the order, those of links
+    /// for what is permitted, and a trigram index for what is searched.
+    fn find(&self, search: &str, limit: i32) -> Vec<(String, Option<String>)> {
+        let table = document::table_of(&self.authority.site, self.doctype);
+        let name =
+            Column::of(&table, &self.authority.site.model.doctypes[self.doctype].name_column, self.doctype);
+        let title = self.authority.site.titles.get(self.doctype);
+        // A title that the database role may not read cannot be searched for either.
+        let title = title.filter(|column| is_column_granted(self.authority, self.doctype, column));
+        let title = title.map(|column| Column::of(&table, column, self.doctype));
+        let texts = [Some(&name), title.as_ref()].into_iter().flatten();
+        let fits: Vec<String> = texts.map(|column| column.contains(search)).collect();
+        let fits = if search.is_empty() { "true".to_owned() } else { fits.join(" OR ") };
+        let sql = format!(
+            "SELECT {}, {} FROM {} AS t
+              WHERE docperm._is_selectable(t.*, {}::text, {}::text, {}) AND ({fits})
+              ORDER BY t.{} LIMIT {limit}",
+            name.text(),
+            title.as_ref().map_or("NULL".to_owned(), Column::text),
+            table.qualified_name(),
+            values::literal(self.doctype),
+            self.for_doctype.map_or("NULL".to_owned(), values::literal),
+            self.ignores,
+            name.quoted,
+        );
+        let rows = run_as_owner(&table, Sees::SameAsCaller, &sql, &[]);
+        rows.into_iter()
+            .map(|row| {
+                let mut values = row.into_iter();
+                let name = values.next().flatten().unwrap_or_default();
+                (name, values.next().flatten())
+            })
+            .collect()
     }
-    options.sort();
-    options.truncate(limit);
-    TableIterator::new(options)
+}
+
+/// A column that is shown and searched.
+struct Column {
+    quoted: String,
+    type_oid: pg_sys::Oid,
+    has_plain_collation: bool,
+}
+
+impl Column {
+    fn of(table: &Table, column: &str, doctype: &str) -> Self {
+        let attribute = table.registered_attribute(column, doctype);
+        Column {
+            quoted: values::quoted(column),
+            type_oid: values::base_type(attribute.atttypid),
+            has_plain_collation: values::is_deterministic(attribute.attcollation),
+        }
+    }
+
+    /// Its text form. Not by a cast, which could be somebody's own.
+    fn text(&self) -> String {
+        let column = format!("t.{}", self.quoted);
+        let text = format!("CASE WHEN {column} IS NOT NULL THEN format('%s', {column}) END");
+        // The blanks that fill it up are no part of it.
+        if self.type_oid == pg_sys::BPCHAROID { format!("rtrim({text}, ' ')") } else { text }
+    }
+
+    /// The condition that it contains what is searched, in upper or lower case. On the column itself where that can be, for
+    /// the sake of its index.
+    fn contains(&self, search: &str) -> String {
+        let mut pattern = String::from("%");
+        for letter in search.chars() {
+            if matches!(letter, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern.push('%');
+        let is_text = matches!(self.type_oid, pg_sys::TEXTOID | pg_sys::VARCHAROID);
+        let operand = match is_text {
+            true if self.has_plain_collation => format!("t.{}", self.quoted),
+            true => format!("t.{} COLLATE \"default\"", self.quoted),
+            false => format!("({})", self.text()),
+        };
+        format!("{operand} ILIKE {}", values::literal(&pattern))
+    }
 }
 
 /// Refuses a form that has no link to what is picked: user permissions that apply to it would be looked at, and others not,

@@ -4,6 +4,7 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
+<<<<<<< HEAD
 mod login;
 mod login_providers;
 mod one_time_codes;
@@ -11,6 +12,14 @@ mod passwords;
 mod permits;
 mod report;
 mod sessions;
+=======
+#[cfg(feature = "pg_test")]
+mod null_test;
+mod permits;
+mod report;
+mod restricting;
+mod sharing;
+>>>>>>> review
 mod version;
 mod who_can;
 
@@ -77,23 +86,47 @@ fn administers(identity: &Identity) -> bool {
 /// to nobody who could not read it himself.
 fn is_table_granted(authority: &Authority, doctype: &str) -> bool {
     let Some(relation) = authority.site.relations.get(doctype) else { return false };
-    let (role, select) = (current_role(), pg_sys::ACL_SELECT as pg_sys::AclMode);
-    // SAFETY: look-ups of privileges.
-    unsafe {
-        let of_table = pg_sys::pg_class_aclcheck(*relation, role, select);
-        let of_columns = || {
-            let any = pg_sys::AclMaskHow::ACLMASK_ANY;
-            pg_sys::pg_attribute_aclcheck_all(*relation, role, select, any)
-        };
-        of_table == pg_sys::AclResult::ACLCHECK_OK || of_columns() == pg_sys::AclResult::ACLCHECK_OK
-    }
+    // SAFETY: a look-up of privileges.
+    let of_any_column = || unsafe {
+        let any = pg_sys::AclMaskHow::ACLMASK_ANY;
+        pg_sys::pg_attribute_aclcheck_all(*relation, current_role(), SELECT, any)
+    };
+    is_granted_whole(*relation) || of_any_column() == pg_sys::AclResult::ACLCHECK_OK
 }
 
-/// Refuses to list documents of a table that the current database role has no grant on.
+/// Whether the current database role may SELECT a column of a doctype's table.
+fn is_column_granted(authority: &Authority, doctype: &str, column: &str) -> bool {
+    let Some(relation) = authority.site.relations.get(doctype) else { return false };
+    let Ok(column) = std::ffi::CString::new(column) else { return false };
+    // SAFETY: look-ups of a column's number and privileges.
+    let of_column = || unsafe {
+        let number = pg_sys::get_attnum(*relation, column.as_ptr());
+        pg_sys::pg_attribute_aclcheck(*relation, number, current_role(), SELECT)
+    };
+    is_granted_whole(*relation) || of_column() == pg_sys::AclResult::ACLCHECK_OK
+}
+
+const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;
+
+fn is_granted_whole(relation: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up of privileges.
+    let of_table = unsafe { pg_sys::pg_class_aclcheck(relation, current_role(), SELECT) };
+    of_table == pg_sys::AclResult::ACLCHECK_OK
+}
+
+/// Refuses to deal with documents by name where the current database role may not read their names.
 fn require_grant(authority: &Authority, doctype: &str) {
-    if authority.site.relations.contains_key(doctype) && !is_table_granted(authority, doctype) {
+    if !authority.site.relations.contains_key(doctype) {
+        return;
+    }
+    let name_column = authority.site.model.doctypes.get(doctype).map(|definition| &definition.name_column);
+    let is_granted = match name_column.filter(|column| !column.is_empty()) {
+        Some(column) => is_column_granted(authority, doctype, column),
+        None => is_table_granted(authority, doctype),
+    };
+    if !is_granted {
         Fault::denied(format!("permission denied for the table of {doctype}"))
-            .detail("The database role may not SELECT from it, whatever the acting user may read.")
+            .detail("The database role may not SELECT the names of its documents, whatever the acting user may read.")
             .hint("GRANT SELECT on the table to the role.")
             .raise();
     }

@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use pgrx::iter::{SetOfIterator, TableIterator};
+use pgrx::iter::TableIterator;
 use pgrx::name;
 
 use super::{authority_asked_about, require_grant, require_name_column, required};
-use crate::catalog::cache::{self, Ruling};
+use crate::catalog::cache::Ruling;
 use crate::catalog::document;
 use crate::fault::{Fault, OrRaise};
 
@@ -38,17 +38,4 @@ fn docperm_permitted_documents(
     });
     permitted.sort();
     TableIterator::new(permitted)
-}
-
-/// The documents of `allow` to which a user is restricted in documents of `context`; nothing where no entry applies.
-#[pgrx::pg_extern(sql = false)]
-fn docperm_permitted_values(allow: &str, context: &str, user_name: &str) -> SetOfIterator<'static, String> {
-    let authority = cache::authority(&crate::identity::stored_name(user_name));
-    let allowed = authority.record().and_then(|record| {
-        let allowed = record.allowed(allow, context, &*authority);
-        allowed.map_err(|error| Fault::from(crate::rules::Undecidable::Tree(error))).or_raise()
-    });
-    let values: Vec<String> =
-        allowed.iter().flat_map(|allowed| allowed.values.iter().map(str::to_owned)).collect();
-    SetOfIterator::new(values)
 }

@@ -3,7 +3,7 @@
 use pgrx::iter::TableIterator;
 use pgrx::name;
 
-use super::{require_administrator, require_right};
+use super::{require_administrator, require_name_column, require_right};
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::{document, load};
 use crate::fault::{Fault, OrRaise};
@@ -20,7 +20,9 @@ fn docperm_who_can(
 ) -> TableIterator<'static, (name!(user_name, String), name!(via, String))> {
     let ptype = ptype.unwrap_or("read");
     require_administrator("ask who has rights on a document");
-    require_right(&cache::authority(&acting().user), ptype);
+    let own = cache::authority(&acting().user);
+    require_right(&own, ptype);
+    require_name_column(&own, doctype);
     let mut holders = vec![];
     for user in load::user_names() {
         // Not kept: a backend serves few users, and this asks about all of them.

@@ -38,6 +38,15 @@ impl<'a, F: Fn(&str) -> ColumnValue> TypedRow<'a, F> {
     fn name_column(&self) -> String {
         self.authority.site.model.doctypes[self.doctype].name_column.clone()
     }
+
+    /// The name that a column holds, unless it is NULL.
+    fn name_in(&self, column: &str) -> Option<Name> {
+        let value = (self.column)(column);
+        value.datum.map(|datum| Name {
+            text: values::text_of(datum, value.type_oid),
+            is_text: values::can_be_empty(value.type_oid),
+        })
+    }
 }
 
 impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
@@ -60,16 +69,15 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
     }
 
     fn parent_satisfies(&mut self, link: &ParentLink, predicate: &Predicate) -> Result<bool, Fault> {
-        let Some(name) = self.text(&link.column)?.filter(|name| !name.is_empty()) else { return Ok(false) };
+        let Some(name) = self.name_in(&link.column).filter(|name| !name.text.is_empty()) else {
+            return Ok(false);
+        };
         // Should several documents have the name, as partitions may, all of them must satisfy it.
         let (authority, mut found) = (self.authority, None);
-        let is_text = values::can_be_empty((self.column)(&link.column).type_oid);
         if authority.site.relations.contains_key(&link.doctype) {
-            find(&authority.site, &link.doctype, &name, |row| {
+            let column = &authority.site.model.doctypes[&link.doctype].name_column;
+            find_by(&authority.site, &link.doctype, column, &name, active_snapshot(), |row| {
                 let counts = !link.created_now || row.is_of_this_transaction();
-                if is_text && !is_named(&authority.site, &link.doctype, row, &name) {
-                    return;
-                }
                 if !matches!(found, Some(Ok(false) | Err(_))) {
                     let satisfies = || predicate.matches(&mut typed_row(authority, &link.doctype, row));
                     found = Some(if counts { satisfies() } else { Ok(false) });
@@ -81,7 +89,7 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
 
     fn every_child_satisfies(&mut self, link: &ChildLink, predicate: &Predicate) -> Result<bool, Fault> {
         let (authority, mut every) = (self.authority, Ok(true));
-        let name = self.text(&self.name_column())?;
+        let name = self.name_in(&self.name_column());
         let Some(name) = name.filter(|_| authority.site.relations.contains_key(&link.doctype)) else {
             return Ok(true);
         };
@@ -104,10 +112,33 @@ impl<F: Fn(&str) -> ColumnValue> Row for TypedRow<'_, F> {
     }
 }
 
-/// A text names a document whose key is no text only in the form in which the key is written: '01' is not 1.
-fn is_named(site: &Site, doctype: &str, row: &RowView, name: &str) -> bool {
-    let attribute = row.table().registered_attribute(&site.model.doctypes[doctype].name_column, doctype);
-    values::can_be_empty(attribute.atttypid) || row.text_form(attribute).as_deref() == Some(name)
+/// A name, as the column that it comes from writes it.
+pub struct Name {
+    /// The name.
+    pub text: String,
+    /// The column holds texts.
+    pub is_text: bool,
+}
+
+impl Name {
+    /// The value of a column that is to be compared with it; `None` if the column cannot hold it.
+    fn value_in(&self, attribute: &pg_sys::FormData_pg_attribute) -> Option<pg_sys::Datum> {
+        let operand = Equality::of_type(attribute.atttypid).operand;
+        let is_integer = matches!(operand, pg_sys::INT2OID | pg_sys::INT4OID | pg_sys::INT8OID);
+        // Numbers are equal as numbers: 1.00 is 1.
+        let whole = self.text.split_once('.').filter(|(_, rest)| rest.bytes().all(|digit| digit == b'0'));
+        match whole.filter(|_| is_integer && !self.is_text) {
+            Some((whole, _)) => values::name_value_of(whole, operand),
+            None => values::name_value_of(&self.text, operand),
+        }
+    }
+
+    /// A text is the name of what is no text only in the form in which that is written: '01' is not 1.
+    fn is_written_as(&self, row: &RowView, attribute: &pg_sys::FormData_pg_attribute) -> bool {
+        !self.is_text
+            || values::can_be_empty(attribute.atttypid)
+            || row.text_form(attribute).as_deref() == Some(&self.text)
+    }
 }
 
 fn equals_text(value: ColumnValue, text: &str) -> bool {
@@ -157,7 +188,9 @@ pub fn find_as_of(
     snapshot: pg_sys::Snapshot,
     found: impl FnMut(&RowView),
 ) {
-    find_by(site, doctype, &site.model.doctypes[doctype].name_column, name, snapshot, found);
+    // As a parameter is written: what the key takes for the name.
+    let name = Name { text: name.to_owned(), is_text: false };
+    find_by(site, doctype, &site.model.doctypes[doctype].name_column, &name, snapshot, found);
 }
 
 fn active_snapshot() -> pg_sys::Snapshot {
@@ -165,20 +198,22 @@ fn active_snapshot() -> pg_sys::Snapshot {
     unsafe { pg_sys::GetActiveSnapshot() }
 }
 
-/// Calls `found` with the rows that have this text in this column, as far as the snapshot sees them.
-fn find_by(
+/// Calls `found` with the rows that have this name in this column, as far as the snapshot sees them.
+pub fn find_by(
     site: &Site,
     doctype: &str,
     column: &str,
-    text: &str,
+    name: &Name,
     snapshot: pg_sys::Snapshot,
     mut found: impl FnMut(&RowView),
 ) {
     let table = table_of(site, doctype);
-    let attribute = table.registered_attribute(column, doctype);
-    let operand = Equality::of_type(attribute.atttypid).operand;
-    let Some(key) = values::name_value_of(text, operand) else { return };
-    table.find(column, key, snapshot, |row| found(row));
+    let Some(key) = name.value_in(table.registered_attribute(column, doctype)) else { return };
+    table.find(column, key, snapshot, |row| {
+        if name.is_written_as(row, row.table().registered_attribute(column, doctype)) {
+            found(row);
+        }
+    });
 }
 
 /// Calls `visit` with every document that the current statement's snapshot sees.

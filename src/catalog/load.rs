@@ -24,6 +24,8 @@ pub struct Site {
     pub titles: HashMap<String, String>,
     /// Leakproof functions of docperm's by the functions of PostgreSQL's that they stand for.
     pub leakproof: HashMap<pg_sys::Oid, pg_sys::Oid>,
+    /// No document takes over child rows that another left behind.
+    pub refuse_orphans: bool,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -39,6 +41,7 @@ pub fn site() -> Site {
             _ => StrictMode::Off,
         };
         site.model.check_child_links = row.get("check_child_links").unwrap_or(true);
+        site.refuse_orphans = row.get("refuse_orphans").unwrap_or(true);
         site.model.disable_document_sharing = row.get("disable_document_sharing").unwrap_or(false);
     });
     Table::own("rights").scan(&snapshot, |row| site.rights.extend(row.text("name")));

@@ -6,23 +6,36 @@
 //! - [`channel`] and [`invalidation`] tell every backend, transactionally, what a change makes untrue.
 //! - [`session`] reads what a token opens.
 //! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
+//! - [`statement`] runs statements of docperm's own, as a table's owner.
 
 pub mod cache;
 pub mod channel;
 pub mod document;
 pub mod flat_set;
 pub mod invalidation;
+#[cfg(feature = "pg_test")]
+pub mod key_column;
 pub mod load;
 pub mod memory;
 pub mod scan;
+<<<<<<< HEAD
 pub mod session;
+=======
+pub mod settings;
+>>>>>>> review
 pub mod shared_set;
+pub mod statement;
 pub mod tree;
+pub mod trigger_call;
 pub mod triggers;
 pub mod typed_set;
 #[cfg(feature = "pg_test")]
 mod typed_set_test;
+#[cfg(feature = "pg_test")]
+mod typed_text_test;
 pub mod values;
+#[cfg(feature = "pg_test")]
+mod values_test;
 
 /// Begins to listen to changes.
 pub fn init() {

@@ -4,6 +4,7 @@
 //! them, in a parallel worker, and in the middle of planning another query. PostgreSQL reads its own catalogs that way.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 use pgrx::{FromDatum, pg_sys};
 
@@ -89,12 +90,29 @@ impl Table {
         unsafe { (*(*self.0).rd_rel).relhassubclass }
     }
 
-    /// Its name, quoted where needed and qualified, for messages.
+    /// Its rows are all in its partitions.
+    pub fn is_partitioned(&self) -> bool {
+        // SAFETY: open.
+        unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
+    }
+
+    /// Its name, for messages.
     pub fn name(&self) -> String {
         // SAFETY: open; the catalog's name is NUL-terminated.
         unsafe { std::ffi::CStr::from_ptr((*(*self.0).rd_rel).relname.data.as_ptr()) }
             .to_string_lossy()
             .into_owned()
+    }
+
+    /// Its name as a statement writes it, with its schema.
+    pub fn qualified_name(&self) -> String {
+        // SAFETY: open; the schema exists as long as a table in it.
+        unsafe {
+            let schema = pg_sys::get_namespace_name((*(*self.0).rd_rel).relnamespace);
+            let table = (*(*self.0).rd_rel).relname.data.as_ptr();
+            let qualified = pg_sys::quote_qualified_identifier(schema, table);
+            std::ffi::CStr::from_ptr(qualified).to_string_lossy().into_owned()
+        }
     }
 
     /// The attribute called `column`.
@@ -132,18 +150,34 @@ impl Table {
 
     /// As [`scan`](Self::scan), with any snapshot.
     pub fn scan_as_of(&self, snapshot: pg_sys::Snapshot, mut visit: impl FnMut(&RowView)) {
-        self.each_storage(|table| table.scan_with(pg_sys::InvalidOid, &mut [], snapshot, &mut visit));
+        self.each_storage(|table| {
+            table.scan_with(pg_sys::InvalidOid, &mut [], snapshot, &mut to_the_end(&mut visit));
+        });
     }
 
     /// As [`scan`](Self::scan), for the rows of one of docperm's own tables that fit all keys; by an index that begins with
     /// their columns in this order, if there is one.
-    pub fn scan_where(&self, keys: &[Key], snapshot: &NewestSnapshot, mut visit: impl FnMut(&RowView)) {
+    pub fn scan_where(&self, keys: &[Key], snapshot: &NewestSnapshot, visit: impl FnMut(&RowView)) {
+        self.scan_where_until(keys, snapshot, &mut to_the_end(visit));
+    }
+
+    /// Whether one of docperm's own tables has a row that fits all keys.
+    pub fn any_where(&self, keys: &[Key], snapshot: &NewestSnapshot) -> bool {
+        let mut found = false;
+        self.scan_where_until(keys, snapshot, &mut |_| {
+            found = true;
+            ControlFlow::Break(())
+        });
+        found
+    }
+
+    fn scan_where_until(&self, keys: &[Key], snapshot: &NewestSnapshot, visit: &mut Visit) {
         let attributes = keys.iter().map(|key| self.registered_attribute(key.column(), "docperm"));
         let attributes: Vec<_> = attributes.collect();
         let mut keys: Vec<_> =
             keys.iter().zip(&attributes).map(|(key, attribute)| key.scan_key(attribute)).collect();
         let columns: Vec<_> = attributes.iter().map(|attribute| attribute.attnum).collect();
-        self.scan_with(self.index_beginning_with(&columns), &mut keys, snapshot.as_raw(), &mut visit);
+        self.scan_with(self.index_beginning_with(&columns), &mut keys, snapshot.as_raw(), visit);
     }
 
     /// The row of the table or its partitions whose column `column` has the type's value `datum`, if `snapshot` sees one.
@@ -172,8 +206,20 @@ impl Table {
                 );
                 [key]
             };
-            table.scan_with(table.index_beginning_with(&[attribute.attnum]), &mut key, snapshot, &mut found);
+            let index = table.index_beginning_with(&[attribute.attnum]);
+            table.scan_with(index, &mut key, snapshot, &mut to_the_end(&mut found));
         });
+    }
+
+    /// Wherever its rows are stored, an index begins with this column.
+    pub fn is_indexed(&self, column: &str) -> bool {
+        let mut is_indexed = true;
+        self.each_storage(|table| {
+            let attribute = table.attribute(column);
+            let index = attribute.map(|attribute| table.index_beginning_with(&[attribute.attnum]));
+            is_indexed &= index.is_some_and(|index| index != pg_sys::InvalidOid);
+        });
+        is_indexed
     }
 
     /// Calls `visit` with each table that stores rows of this one: itself, or its partitions and inheritors.
@@ -192,9 +238,18 @@ impl Table {
             let Some(table) = Table::open(oid) else { continue };
             // SAFETY: open.
             let kind = unsafe { (*(*table.0).rd_rel).relkind } as u8;
-            if kind == pg_sys::RELKIND_RELATION {
+            if kind == pg_sys::RELKIND_RELATION && !table.is_temporary_elsewhere() {
                 visit(&table);
             }
+        }
+    }
+
+    /// A temporary table of another session, which keeps its rows to itself. Queries on a parent table pass it over as well.
+    fn is_temporary_elsewhere(&self) -> bool {
+        // SAFETY: open.
+        unsafe {
+            let is_temporary = (*(*self.0).rd_rel).relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP;
+            is_temporary && !(*self.0).rd_islocaltemp
         }
     }
 
@@ -251,7 +306,7 @@ impl Table {
         index: pg_sys::Oid,
         keys: &mut [pg_sys::ScanKeyData],
         snapshot: pg_sys::Snapshot,
-        visit: &mut dyn FnMut(&RowView),
+        visit: &mut Visit,
     ) {
         // SAFETY: the scan is begun and ended here; each tuple is used before the next is fetched. An invalid index OID
         // makes it a sequential scan.
@@ -271,8 +326,11 @@ impl Table {
                 if tuple.is_null() {
                     break;
                 }
-                memory.enter(|| visit(&RowView { table: self, tuple }));
+                let next = memory.enter(|| visit(&RowView { table: self, tuple }));
                 memory.reset();
+                if next.is_break() {
+                    break;
+                }
             }
             pg_sys::systable_endscan(scan);
         }
@@ -286,6 +344,16 @@ impl Drop for Table {
             // SAFETY: opened by `open` with the same lock.
             unsafe { pg_sys::relation_close(self.0, pg_sys::AccessShareLock as _) }
         }
+    }
+}
+
+/// What is done with each row, and whether to go on.
+type Visit<'v> = dyn FnMut(&RowView) -> ControlFlow<()> + 'v;
+
+fn to_the_end(mut visit: impl FnMut(&RowView)) -> impl FnMut(&RowView) -> ControlFlow<()> {
+    move |row| {
+        visit(row);
+        ControlFlow::Continue(())
     }
 }
 

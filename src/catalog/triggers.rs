@@ -4,80 +4,10 @@
 use pgrx::pg_sys;
 
 use super::channel::Channel;
-use super::{cache, tree, values};
+use super::trigger_call::TriggerCall;
+use super::{cache, tree};
 use crate::entry_point::entry_point;
-use crate::fault::{Fault, SqlState};
 use crate::rules::Doctype;
-
-/// The part of a trigger's call that these triggers look at.
-struct TriggerCall<'a>(&'a pg_sys::TriggerData);
-
-impl<'a> TriggerCall<'a> {
-    fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
-        // SAFETY: the context of a call by the trigger manager is a TriggerData that lives as long as the call; that it is
-        // such a call is told by its node tag.
-        unsafe {
-            let context = (*fcinfo).context;
-            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
-                Fault::new(SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "this function is a trigger")
-                    .hint("It is called by triggers that docperm makes.")
-                    .raise();
-            }
-            TriggerCall(&*context.cast())
-        }
-    }
-
-    /// The argument that CREATE TRIGGER named first.
-    fn argument(&self) -> Option<&str> {
-        // SAFETY: tgargs holds tgnargs NUL-terminated strings.
-        unsafe {
-            let trigger = &*self.0.tg_trigger;
-            if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
-        }
-    }
-
-    /// A column of the old and the new row, as far as there are such rows.
-    fn texts(&self, column: &str) -> Vec<String> {
-        let rows = [self.0.tg_trigtuple, self.0.tg_newtuple];
-        rows.into_iter().filter(|row| !row.is_null()).filter_map(|row| self.text(row, column)).collect()
-    }
-
-    fn text(&self, row: pg_sys::HeapTuple, column: &str) -> Option<String> {
-        // SAFETY: rows of a trigger's call are of the trigger's relation.
-        unsafe {
-            let descriptor = (*self.0.tg_relation).rd_att;
-            let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-            let attribute =
-                attributes.iter().find(|attribute| super::scan::attribute_name(attribute) == column)?;
-            let number = std::num::NonZeroUsize::new(attribute.attnum as usize)?;
-            let datum = pgrx::htup::heap_getattr_raw(row, number, descriptor)?;
-            Some(values::text_of(datum, attribute.atttypid))
-        }
-    }
-
-    /// An update that leaves these columns as they were.
-    fn keeps(&self, columns: &[&str]) -> bool {
-        let (old, new) = (self.0.tg_trigtuple, self.0.tg_newtuple);
-        let is_update = !old.is_null() && !new.is_null();
-        is_update && columns.iter().all(|column| self.text(old, column) == self.text(new, column))
-    }
-
-    /// A column of the row as it is now, if there still is one.
-    fn latest_text(&self, column: &str) -> Option<String> {
-        let row =
-            match (self.0.tg_trigtuple, self.0.tg_newtuple, self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK) {
-                (old, _, pg_sys::TRIGGER_EVENT_INSERT) => old,
-                (_, new, pg_sys::TRIGGER_EVENT_UPDATE) => new,
-                _ => return None,
-            };
-        if row.is_null() { None } else { self.text(row, column) }
-    }
-
-    /// What an AFTER trigger returns.
-    fn done(&self) -> pg_sys::Datum {
-        pg_sys::Datum::from(0)
-    }
-}
 
 entry_point! {
     /// AFTER row or statement trigger on what is the same for all users: `docperm._site_changed()`.

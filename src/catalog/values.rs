@@ -20,6 +20,10 @@ pub fn text_of(datum: pg_sys::Datum, type_oid: pg_sys::Oid) -> String {
             pg_sys::INT4OID => (datum.value() as i32).to_string(),
             pg_sys::INT8OID => (datum.value() as i64).to_string(),
             _ => {
+                let base = base_type(type_oid);
+                if base != type_oid {
+                    return text_of(datum, base);
+                }
                 let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
                 pg_sys::getTypeOutputInfo(type_oid, &mut function, &mut is_varlena);
                 let text = pg_sys::OidOutputFunctionCall(function, datum);
@@ -121,6 +125,24 @@ pub fn can_be_empty(type_oid: pg_sys::Oid) -> bool {
     // SAFETY: syscache look-up of a column's type.
     unsafe { pg_sys::get_type_category_preferred(base_type(type_oid), &mut category, &mut preferred) };
     category as u8 == pg_sys::TYPCATEGORY_STRING
+}
+
+/// An identifier as a statement writes it.
+pub fn quoted(identifier: &str) -> String {
+    let identifier = CString::new(identifier).expect("identifiers have no NUL");
+    // SAFETY: a NUL-terminated string; what comes back is that or a new one.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::quote_identifier(identifier.as_ptr())) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// A text as a statement writes it, of a type that is yet to be found.
+pub fn literal(text: &str) -> String {
+    let text = CString::new(text).expect("texts have no NUL");
+    // SAFETY: a NUL-terminated string; what comes back is a new one.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::quote_literal_cstr(text.as_ptr())) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// One of docperm's own functions; InvalidOid if there is none.

@@ -9,6 +9,7 @@ use pgrx::{PgList, pg_sys};
 use super::lower::{Lowering, Operand};
 use super::nodes;
 use crate::catalog::scan::Table;
+use crate::catalog::values;
 use crate::entry_point::entry_point;
 use crate::rules::{ChildLink, ParentLink, Predicate};
 
@@ -32,6 +33,14 @@ impl Lowering<'_> {
             let one = self.exists(*relation, &link.doctype, |related| {
                 vec![related.names(name_column, self, &link.column), satisfies(related)]
             });
+            // Blank is no name, should a document have it.
+            let column = self.table.registered_attribute(&link.column, self.doctype);
+            let one = if values::can_be_empty(column.atttypid) {
+                let not_blank = nodes::not(self.equals(&link.column, ""));
+                nodes::boolean(pg_sys::BoolExprType::AND_EXPR, vec![not_blank, one])
+            } else {
+                one
+            };
             if !Table::open(*relation).is_some_and(|table| table.has_children()) {
                 return one;
             }

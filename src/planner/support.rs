@@ -76,7 +76,10 @@ unsafe fn policy_call(request: &pg_sys::SupportRequestSimplify) -> Option<Policy
 }
 
 /// The table of which `row` is a whole row, in the query that is being planned and not one around it.
-unsafe fn relation_of(root: *mut pg_sys::PlannerInfo, row: *mut pg_sys::Var) -> Option<pg_sys::Oid> {
+pub(super) unsafe fn relation_of(
+    root: *mut pg_sys::PlannerInfo,
+    row: *mut pg_sys::Var,
+) -> Option<pg_sys::Oid> {
     // SAFETY: a Var's number counts the query's range table.
     unsafe {
         if (*row).varattno != 0 || (*row).varlevelsup != 0 || (*row).varno as i64 <= 0 {
@@ -88,7 +91,7 @@ unsafe fn relation_of(root: *mut pg_sys::PlannerInfo, row: *mut pg_sys::Var) -> 
     }
 }
 
-unsafe fn constant_text(node: *mut pg_sys::Node) -> Option<String> {
+pub(super) unsafe fn constant_text(node: *mut pg_sys::Node) -> Option<String> {
     // SAFETY: the node's tag is looked at; permits takes text.
     unsafe {
         let constant = cast::<pg_sys::Const>(node, pg_sys::NodeTag::T_Const)?;
@@ -96,7 +99,7 @@ unsafe fn constant_text(node: *mut pg_sys::Node) -> Option<String> {
     }
 }
 
-unsafe fn cast<T>(node: *mut pg_sys::Node, tag: pg_sys::NodeTag) -> Option<*mut T> {
+pub(super) unsafe fn cast<T>(node: *mut pg_sys::Node, tag: pg_sys::NodeTag) -> Option<*mut T> {
     // SAFETY: a node; its tag tells whether it is a T.
     unsafe { (!node.is_null() && (*node).type_ == tag).then(|| node.cast()) }
 }

@@ -359,7 +359,7 @@ proptest! {
         prop_assert_eq!(tell::tell_grant(&decision, &mut document).unwrap().is_some(), answer);
 
         // What is told ends with what was decided.
-        let steps = tell::tell(&decision, Some(&user), &facts, tell::Subject::Document { name: &case.document.name, row: &mut document }).unwrap();
+        let steps = tell::tell(&decision, Some(&user), &facts, tell::Subject::Document { name: &case.document.name, row: &mut document, may_show: &|_| true }).unwrap();
         let last = steps.last().unwrap();
         prop_assert_eq!((last.rule, last.verdict), ("result", if answer { "allowed" } else { "denied" }));
         if !answer {

@@ -31,6 +31,8 @@ pub enum Subject<'r, R: Row> {
         name: &'r str,
         /// What is in it.
         row: &'r mut R,
+        /// Whether the reader may be shown what a column holds.
+        may_show: &'r dyn Fn(&str) -> bool,
     },
     /// There is none of that name, or the reader may not know what is in it: the two look alike.
     Concealed {
@@ -71,8 +73,8 @@ pub fn tell<R: Row>(
             }
             (name, allowed)
         }
-        Subject::Document { name, row } => {
-            steps.extend(tell_document(decision, record, facts, row)?);
+        Subject::Document { name, row, may_show } => {
+            steps.extend(tell_document(decision, record, facts, row, may_show)?);
             (name, decision.predicate().matches(row)?)
         }
     };
@@ -117,16 +119,21 @@ fn tell_document<R: Row>(
     record: Option<&User>,
     facts: &dyn Facts,
     row: &mut R,
+    may_show: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<Step>, R::Error> {
     let mut steps = vec![];
     for restriction in &decision.restrictions {
-        steps.push(tell_restriction(decision, restriction, record, facts, row)?);
+        steps.push(if may_show(&restriction.column) {
+            tell_restriction(decision, restriction, record, facts, row)?
+        } else {
+            tell_outcome(decision, restriction, row)?
+        });
     }
     for children in &decision.child_restrictions {
         steps.push(tell_children(decision, children, row)?);
     }
     if decision.grants.is_owner_only() {
-        steps.push(tell_owner(decision, row)?);
+        steps.push(tell_owner(decision, row, may_show)?);
     }
     if let Some(shared) = &decision.shared {
         let doctype = decision.doctype;
@@ -296,6 +303,21 @@ fn tell_restriction<R: Row>(
     Ok(step("user permission", verdict, detail))
 }
 
+/// Whether a restriction is passed, and nothing of what the column holds.
+fn tell_outcome<R: Row>(
+    decision: &Decision,
+    restriction: &Restriction,
+    row: &mut R,
+) -> Result<Step, R::Error> {
+    let passed = decision.condition(restriction).matches(row)?;
+    let (verdict, is) = if passed { ("passed", "is") } else { ("failed", "is not") };
+    let detail = format!(
+        "What {} holds {is} what {} is permitted; the database role may not SELECT it.",
+        restriction.column, decision.user
+    );
+    Ok(step("user permission", verdict, detail))
+}
+
 /// Names the entry that permits `value`: one for itself, or one for the nearest ancestor whose descendants it opens.
 fn tell_entry(
     record: &User,
@@ -331,7 +353,11 @@ fn tell_entry(
     None
 }
 
-fn tell_owner<R: Row>(decision: &Decision, row: &mut R) -> Result<Step, R::Error> {
+fn tell_owner<R: Row>(
+    decision: &Decision,
+    row: &mut R,
+    may_show: &dyn Fn(&str) -> bool,
+) -> Result<Step, R::Error> {
     let Some(column) = &decision.doctype.owner_column else {
         let detail = format!("{} has no owner column, so nobody owns its documents.", decision.doctype.name);
         return Ok(step("owner", "failed", detail));
@@ -339,6 +365,9 @@ fn tell_owner<R: Row>(decision: &Decision, row: &mut R) -> Result<Step, R::Error
     let owner = row.text(column)?;
     let is_own = decision.owns(row)?;
     let detail = match &owner {
+        _ if !may_show(column) => {
+            format!("Who the document's owner is stands in {column}, which the database role may not SELECT.")
+        }
         Some(owner) => format!("The document's owner is {owner}."),
         None => "The document has no owner.".to_owned(),
     };

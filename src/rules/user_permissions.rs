@@ -190,6 +190,36 @@ impl Examination<'_> {
         Ok(found)
     }
 
+    /// Whether the user, who is no administrator but may restrict others, may permit them a document: only what he is
+    /// permitted himself, in every doctype that the new entry would apply to, and with what is below it. Otherwise two such
+    /// users would free each other.
+    pub fn may_permit(
+        &self,
+        target: &Doctype,
+        for_value: &str,
+        applicable_for: Option<&str>,
+        hide_descendants: bool,
+    ) -> Result<bool, TreeError> {
+        let entries = self.user.user_permissions.iter().filter(|entry| *entry.allow == *target.name);
+        // The empty name stands for all doctypes that no entry is limited to.
+        let contexts = match applicable_for {
+            Some(only) => vec![only],
+            None => entries.filter_map(|entry| entry.applicable_for.as_deref()).chain([""]).collect(),
+        };
+        let is_tree = target.tree_parent_column.is_some() || target.nested_set.is_some();
+        for context in contexts {
+            let permitted = match self.user.allowed(&target.name, context, self.facts)? {
+                Some(allowed) if is_tree && !hide_descendants => allowed.open_nodes.contains(for_value),
+                Some(allowed) => allowed.values.contains(for_value),
+                None => !self.is_denied_by_default(&target.name),
+            };
+            if !permitted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn link(&self, link: &LinkField, context: &str) -> Result<Option<Restriction>, TreeError> {
         let demand = match self.user.allowed(&link.target, context, self.facts)? {
             Some(allowed) => {

@@ -345,7 +345,65 @@ fn a_document_of_ones_own_with_anothers_name_opens_no_child_row() {
     w.rule("P", "Clerk", "{create}");
     let mut c = w.acting(ANN);
     assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
-    c.batch_execute("INSERT INTO p VALUES ('A', 'P1', 'ann@erp.test')").unwrap();
+    let take = "INSERT INTO p VALUES ('A', 'P1', 'ann@erp.test')";
+    assert_eq!(refused_with(&mut c, take), "42501");
+    w.sql("UPDATE docperm.settings SET refuse_orphans = false");
+    c.batch_execute(take).unwrap();
     assert_eq!(names(&mut c, "SELECT name FROM p_item"), ["i2"]);
     assert_eq!(one(&mut c, "SELECT docperm.has_permission('P Item', 'read', 'i1')"), "f");
+}
+
+#[test]
+fn temporary_tables_of_other_sessions_are_passed_over() {
+    let mut w = world();
+    let mut other = w.db.admin();
+    other
+        .batch_execute(
+            "CREATE TEMP TABLE own_deals () INHERITS (deal); INSERT INTO own_deals VALUES ('d9', 'DE')",
+        )
+        .unwrap();
+    let documents = "SELECT document FROM docperm.permitted_documents('Deal')";
+    assert_eq!(names(&mut w.acting(ANN), "SELECT name FROM deal"), ["d1", "d3"]);
+    assert_eq!(names(&mut w.acting(ANN), documents), ["d1", "d3"]);
+    assert_eq!(one(&mut w.acting(ANN), "SELECT docperm.has_permission('Deal', 'read', 'd9')"), "f");
+    set_user(&mut other, ANN);
+    assert_eq!(names(&mut other, documents), ["d1", "d3", "d9"], "its own session sees it");
+    w.sql("DELETE FROM deal WHERE name = 'd1'");
+}
+
+#[test]
+fn filling_in_defaults_runs_code_of_the_tables_owner_as_whoever_inserts() {
+    let mut w = World::new(
+        "CREATE TABLE company (name text PRIMARY KEY); SELECT docperm.protect('company', 'Company')",
+    );
+    let owner = w.db.login_role("owner");
+    w.sql(&format!("CREATE SCHEMA trap AUTHORIZATION {owner}; GRANT USAGE ON SCHEMA trap TO PUBLIC; GRANT SELECT ON company TO {owner}"));
+    // What turns the row into jsonb and back calls a cast, and the check of a domain.
+    w.db.connect_as(&owner)
+        .batch_execute(
+            "CREATE FUNCTION trap.note() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                 PERFORM set_config('trap.ran_as', concat(current_setting('trap.ran_as', true), ' ', current_user), false);
+                 RETURN true;
+             END $$;
+             CREATE DOMAIN trap.link AS text CHECK (trap.note());
+             CREATE TYPE trap.pair AS (a int, b int);
+             CREATE FUNCTION trap.as_json(trap.pair) RETURNS json LANGUAGE plpgsql AS
+                 $$ BEGIN PERFORM trap.note(); RETURN '{}'; END $$;
+             CREATE CAST (trap.pair AS json) WITH FUNCTION trap.as_json(trap.pair);
+             CREATE TABLE trap.deal (name text PRIMARY KEY, company trap.link, pair trap.pair);
+             GRANT SELECT, INSERT ON trap.deal TO PUBLIC;",
+        )
+        .unwrap();
+    w.sql(
+        "INSERT INTO company VALUES ('A');
+         SELECT docperm.protect('trap.deal', 'Deal', fill_defaults => true), docperm.set_field('Deal', 'company', 'Company');",
+    );
+    w.user(ANN, &["Seller"]);
+    w.rule("Deal", "Seller", "{read,create}");
+    w.allow(ANN, "Company", "A");
+    let mut c = w.acting(ANN);
+    c.batch_execute("INSERT INTO trap.deal (name, pair) VALUES ('d1', ROW(1, 2))").unwrap();
+    assert_eq!(texts(&mut c, "SELECT company FROM trap.deal"), ["A"], "the default is filled in");
+    let ran_as = one(&mut c, "SELECT current_setting('trap.ran_as', true)");
+    assert!(ran_as.contains(&w.app_role) && !ran_as.contains("postgres"), "{ran_as}");
 }

@@ -159,7 +159,7 @@ fn links_are_found_whichever_table_is_protected_first() {
 }
 
 #[test]
-fn order_details_wait_for_child_tables() {
+fn order_details_have_no_key_to_be_documents_by() {
     let mut w = northwind();
     let refusal = refused(&mut w.admin, "SELECT docperm.protect('order_details', 'Order Detail')");
     assert_eq!(refusal.sqlstate, "22023");

@@ -156,6 +156,12 @@ impl Model {
             || self.is_unlimited(user, right, doctype, row)
     }
 
+    /// A new document does not take over lines that wait for one of its name.
+    pub fn may_insert(&self, user: &str, doctype: &'static str, row: &Row) -> bool {
+        let waits = self.rows[LINE].iter().any(|line| self.belongs_to(line, doctype, &row.name));
+        self.may(user, "create", doctype, row) && (user == "Administrator" || !waits)
+    }
+
     /// Rows of a child table follow their document. To change one is to write the document; and what is written into it
     /// must pass, unless nothing limits the document. Who has created a document of his own in this transaction gives it
     /// its lines, too.

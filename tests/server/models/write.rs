@@ -98,7 +98,7 @@ impl Seats {
     fn try_insert(&mut self, model: &Model, chance: &mut Chance, user: &str, doctype: &'static str) {
         let row = new_row(model, chance, user, doctype);
         let sql = insert(model, doctype, &row);
-        let expected = model.may(user, "create", doctype, &row).then_some(1);
+        let expected = model.may_insert(user, doctype, &row).then_some(1);
         let found = rolled_back(self.acting(user), &[&sql]);
         self.told(model, user, &sql, found[0], expected);
     }
@@ -114,7 +114,7 @@ impl Seats {
         if model.flavour.has_parent_type() && !chance.once_in(6) {
             line.parent_type = Some(DOC.to_owned());
         }
-        let is_created = model.may(user, "create", DOC, &document);
+        let is_created = model.may_insert(user, DOC, &document);
         let mut after = model.clone();
         after.rows.get_mut(DOC).unwrap().push(document.clone());
         let is_added = after.may_with(user, "create", LINE, &line, Some((DOC, &document.name)));

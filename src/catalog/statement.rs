@@ -1,0 +1,149 @@
+//! Statements that the library runs itself, with the privileges of a table's owner.
+//!
+//! A plan may run code of the owner of a table that it reads: what an index expression or a CHECK constraint calls is called
+//! while the query is planned. So a query on somebody's table runs as its owner, as PostgreSQL's own checks of foreign keys
+//! do, and never as the superuser who made the extension. The table's policies do not apply to it.
+
+use std::ffi::{CStr, CString};
+
+use pgrx::{IntoDatum, pg_sys};
+
+use super::scan::Table;
+use super::settings;
+use crate::fault::{Fault, SqlState};
+
+/// An argument of a statement: `$1`, `$2` and so on.
+pub enum Argument<'a> {
+    /// A text.
+    Text(&'a str),
+    /// An array of texts.
+    Texts(&'a [String]),
+}
+
+impl Argument<'_> {
+    fn type_oid(&self) -> pg_sys::Oid {
+        match self {
+            Argument::Text(_) => pg_sys::TEXTOID,
+            Argument::Texts(_) => pg_sys::TEXTARRAYOID,
+        }
+    }
+
+    fn datum(&self) -> Option<pg_sys::Datum> {
+        match self {
+            Argument::Text(text) => text.into_datum(),
+            Argument::Texts(texts) => texts.iter().map(String::as_str).collect::<Vec<_>>().into_datum(),
+        }
+    }
+}
+
+/// What a statement sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// What the statement around it sees; it writes nothing.
+    SameAsCaller,
+    /// What any statement sees that a client sends now.
+    SameAsNext,
+    /// Everything that is committed by now, also in a transaction whose snapshot is older.
+    Newest,
+}
+
+/// Runs a statement as the owner of `table`, and returns its rows as texts. Dates and the like are written as docperm stores
+/// them.
+pub fn run_as_owner(
+    table: &Table,
+    sees: Sees,
+    sql: &str,
+    arguments: &[Argument],
+) -> Vec<Vec<Option<String>>> {
+    let c_sql = CString::new(sql).expect("statements have no NUL");
+    let mut types: Vec<_> = arguments.iter().map(Argument::type_oid).collect();
+    // SAFETY: the connection is closed at the end, or by the end of a transaction that fails; arguments live in its memory
+    // and are of the types that the statement is prepared with.
+    unsafe {
+        let _settings = settings::Fixed::for_statements();
+        let _owner = OwnersPrivileges::of(table);
+        succeed(pg_sys::SPI_connect());
+        let plan = pg_sys::SPI_prepare(c_sql.as_ptr(), types.len() as _, types.as_mut_ptr());
+        if plan.is_null() {
+            succeed(pg_sys::SPI_result);
+        }
+        let mut values: Vec<_> =
+            arguments.iter().map(|argument| argument.datum().unwrap_or(pg_sys::Datum::from(0))).collect();
+        let snapshot = match sees {
+            Sees::SameAsCaller => pg_sys::GetActiveSnapshot(),
+            Sees::SameAsNext => std::ptr::null_mut(),
+            Sees::Newest => pg_sys::GetLatestSnapshot(),
+        };
+        succeed(pg_sys::SPI_execute_snapshot(
+            plan,
+            values.as_mut_ptr(),
+            std::ptr::null(),
+            snapshot,
+            // Rows that the transaction's own snapshot does not see are no conflict.
+            std::ptr::null_mut(),
+            sees == Sees::SameAsCaller,
+            true,
+            0,
+        ));
+        let rows = result();
+        succeed(pg_sys::SPI_finish());
+        rows
+    }
+}
+
+/// The rows of the statement that was run last.
+unsafe fn result() -> Vec<Vec<Option<String>>> {
+    // SAFETY: within the connection that ran it; a statement that returns nothing has no table of rows.
+    unsafe {
+        let table = pg_sys::SPI_tuptable;
+        if table.is_null() {
+            return vec![];
+        }
+        let (tuples, descriptor) = ((*table).vals, (*table).tupdesc);
+        let text = |tuple, column| {
+            let text = pg_sys::SPI_getvalue(tuple, descriptor, column);
+            (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        };
+        let columns = (*descriptor).natts;
+        (0..pg_sys::SPI_processed as usize)
+            .map(|row| (1..=columns).map(|column| text(*tuples.add(row), column)).collect())
+            .collect()
+    }
+}
+
+fn succeed(code: i32) {
+    if code < 0 {
+        // SAFETY: a constant string for any code.
+        let why = unsafe { CStr::from_ptr(pg_sys::SPI_result_code_string(code)) }.to_string_lossy();
+        Fault::new(SqlState::ERRCODE_INTERNAL_ERROR, format!("a statement of docperm failed: {why}"))
+            .hint("This is a defect of docperm.")
+            .raise();
+    }
+}
+
+/// The current role is a table's owner until this is dropped; an error that ends the transaction sets it back as well.
+struct OwnersPrivileges {
+    role: pg_sys::Oid,
+    context: i32,
+}
+
+impl OwnersPrivileges {
+    fn of(table: &Table) -> Self {
+        let mut before = OwnersPrivileges { role: pg_sys::InvalidOid, context: 0 };
+        // SAFETY: the relation is open; nothing can fail between the two calls. The owner's code cannot become another role.
+        unsafe {
+            let owner = (*(*table.as_raw()).rd_rel).relowner;
+            pg_sys::GetUserIdAndSecContext(&mut before.role, &mut before.context);
+            let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;
+            pg_sys::SetUserIdAndSecContext(owner, before.context | flags as i32);
+        }
+        before
+    }
+}
+
+impl Drop for OwnersPrivileges {
+    fn drop(&mut self) {
+        // SAFETY: what was set before.
+        unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) }
+    }
+}

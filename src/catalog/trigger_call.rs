@@ -1,0 +1,143 @@
+//! What a trigger is told of the statement that it fires for.
+
+use pgrx::pg_sys;
+
+use super::load::Site;
+use super::settings::Fixed;
+use super::values;
+use crate::fault::{Fault, SqlState};
+
+/// The part of it that triggers look at.
+pub struct TriggerCall<'a>(&'a pg_sys::TriggerData);
+
+impl<'a> TriggerCall<'a> {
+    /// Of a function that was called as a trigger.
+    pub(crate) fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        // SAFETY: the context of a call by the trigger manager is a TriggerData that lives as long as the call; that it is
+        // such a call is told by its node tag.
+        unsafe {
+            let context = (*fcinfo).context;
+            if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+                Fault::new(SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "this function is a trigger")
+                    .hint("It is called by triggers that docperm makes.")
+                    .raise();
+            }
+            TriggerCall(&*context.cast())
+        }
+    }
+
+    /// The argument that CREATE TRIGGER named first.
+    pub fn argument(&self) -> Option<&str> {
+        // SAFETY: tgargs holds tgnargs NUL-terminated strings.
+        unsafe {
+            let trigger = &*self.0.tg_trigger;
+            if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
+        }
+    }
+
+    /// A column of the old and the new row, as far as there are such rows.
+    pub fn texts(&self, column: &str) -> Vec<String> {
+        let rows = [self.0.tg_trigtuple, self.0.tg_newtuple];
+        rows.into_iter().filter(|row| !row.is_null()).filter_map(|row| self.text(row, column)).collect()
+    }
+
+    fn text(&self, row: pg_sys::HeapTuple, column: &str) -> Option<String> {
+        // SAFETY: rows of a trigger's call are of the trigger's relation.
+        unsafe {
+            let descriptor = (*self.0.tg_relation).rd_att;
+            let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+            let attribute =
+                attributes.iter().find(|attribute| super::scan::attribute_name(attribute) == column)?;
+            let number = std::num::NonZeroUsize::new(attribute.attnum as usize)?;
+            let datum = pgrx::htup::heap_getattr_raw(row, number, descriptor)?;
+            Some(values::text_of(datum, attribute.atttypid))
+        }
+    }
+
+    /// An update that leaves these columns as they were.
+    pub fn keeps(&self, columns: &[&str]) -> bool {
+        let (old, new) = (self.0.tg_trigtuple, self.0.tg_newtuple);
+        let is_update = !old.is_null() && !new.is_null();
+        is_update && columns.iter().all(|column| self.text(old, column) == self.text(new, column))
+    }
+
+    /// A column of the row as it is now, if there still is one.
+    pub fn latest_text(&self, column: &str) -> Option<String> {
+        let row =
+            match (self.0.tg_trigtuple, self.0.tg_newtuple, self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK) {
+                (old, _, pg_sys::TRIGGER_EVENT_INSERT) => old,
+                (_, new, pg_sys::TRIGGER_EVENT_UPDATE) => new,
+                _ => return None,
+            };
+        if row.is_null() { None } else { self.text(row, column) }
+    }
+
+    /// TRUNCATE, which has no rows.
+    pub fn is_truncate(&self) -> bool {
+        self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE
+    }
+
+    /// The table.
+    pub fn relation(&self) -> pg_sys::Oid {
+        // SAFETY: open.
+        unsafe { (*self.0.tg_relation).rd_id }
+    }
+
+    /// On a partitioned table, from which rows go to any of its partitions.
+    pub fn is_partitioned(&self) -> bool {
+        // SAFETY: open.
+        unsafe { (*(*self.0.tg_relation).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
+    }
+
+    /// The names of the documents that a statement took away or changed, as they were, in the order of its rows.
+    pub fn old_names(&self, site: &Site, doctype: &str) -> Vec<String> {
+        self.names(self.0.tg_oldtable, site, doctype)
+    }
+
+    /// The names of the documents that a statement changed, as they are, in the same order.
+    pub fn new_names(&self, site: &Site, doctype: &str) -> Vec<String> {
+        self.names(self.0.tg_newtable, site, doctype)
+    }
+
+    fn names(&self, rows: *mut pg_sys::Tuplestorestate, site: &Site, doctype: &str) -> Vec<String> {
+        let _settings = Fixed::for_names();
+        let column = &site.model.doctypes[doctype].name_column;
+        // SAFETY: the trigger has both transition tables, whose rows are of the trigger's relation. A read pointer of one's
+        // own leaves those of others where they are. A row is used before the next is fetched.
+        unsafe {
+            let descriptor = (*self.0.tg_relation).rd_att;
+            let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
+            let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
+                !attribute.attisdropped && super::scan::attribute_name(attribute) == column
+            };
+            let Some(attribute) = attributes.iter().find(is_wanted) else { missing_column(doctype, column) };
+            let pointer = pg_sys::tuplestore_alloc_read_pointer(rows, pg_sys::EXEC_FLAG_REWIND as _);
+            pg_sys::tuplestore_select_read_pointer(rows, pointer);
+            pg_sys::tuplestore_rescan(rows);
+            let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
+            let (place, mut names) = (attribute.attnum as usize - 1, vec![]);
+            while pg_sys::tuplestore_gettupleslot(rows, true, false, slot) {
+                pg_sys::slot_getsomeattrs_int(slot, attribute.attnum.into());
+                let is_null = *(*slot).tts_isnull.add(place);
+                let datum = *(*slot).tts_values.add(place);
+                names.push(if is_null { String::new() } else { values::text_of(datum, attribute.atttypid) });
+            }
+            pg_sys::ExecDropSingleTupleTableSlot(slot);
+            names
+        }
+    }
+
+    /// What an AFTER trigger returns.
+    pub fn done(&self) -> pg_sys::Datum {
+        pg_sys::Datum::from(0)
+    }
+}
+
+fn missing_column(doctype: &str, column: &str) -> ! {
+    Fault::new(
+        SqlState::ERRCODE_UNDEFINED_COLUMN,
+        format!("column \"{column}\" of doctype {doctype} does not exist in its table"),
+    )
+    .hint("Run docperm.protect() again with the column's present name.")
+    .raise()
+}

@@ -1,0 +1,152 @@
+//! Rows of child tables that a document left behind when it was deleted or renamed.
+//!
+//! Nobody sees them, for what they belonged to is gone. The next document of its name would have them, and whoever may make
+//! one would see what is in them. A foreign key leaves none; where there is none, a document is refused a name under which
+//! rows wait.
+
+use std::collections::HashSet;
+
+use pgrx::{PgList, pg_sys};
+
+use crate::catalog::document::{self, Name};
+use crate::catalog::load::Site;
+use crate::catalog::scan::{NewestSnapshot, RowView, Table};
+use crate::catalog::{cache, values};
+use crate::fault::Fault;
+use crate::identity;
+use crate::rules::{Doctype, Parentage};
+
+/// Up to how many names are looked up one by one.
+const FEW: usize = 1_000;
+/// The catalog of constraints, whose number is the same in all versions.
+const PG_CONSTRAINT: u32 = 2606;
+
+/// Child doctypes that may hold rows without a document of this doctype.
+fn possible<'s>(site: &'s Site, doctype: &str) -> Vec<(&'s Doctype, &'s Parentage)> {
+    let Some(parent) = site.model.doctypes.get(doctype).filter(|_| site.refuse_orphans) else {
+        return vec![];
+    };
+    let children = site.model.doctypes.values().filter_map(|child| Some((child, child.parentage.as_ref()?)));
+    let mut children: Vec<_> = children
+        .filter(|(child, parentage)| {
+            site.relations.contains_key(&child.name)
+                && parentage.admits(parent)
+                && !is_held_together(site, parent, child, parentage)
+        })
+        .collect();
+    children.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    children
+}
+
+/// A validated foreign key leads from each row to its document.
+fn is_held_together(site: &Site, parent: &Doctype, child: &Doctype, parentage: &Parentage) -> bool {
+    let table = document::table_of(site, &child.name);
+    let relation = site.relations.get(&parent.name);
+    let Some(there) = relation.and_then(|oid| Table::open(*oid)) else { return false };
+    let number = |table: &Table, column: &str| table.attribute(column).map(|attribute| attribute.attnum);
+    let (here, there_number) = (number(&table, &parentage.column), number(&there, &parent.name_column));
+    let Some((here, there_number)) = here.zip(there_number) else { return false };
+    // Inheritors of a table do not have its foreign keys.
+    if table.has_children() && !table.is_partitioned() {
+        return false;
+    }
+    // SAFETY: the list of an open relation; the nodes in it are of the type that their name says.
+    unsafe {
+        let keys =
+            PgList::<pg_sys::ForeignKeyCacheInfo>::from_pg(pg_sys::RelationGetFKeyList(table.as_raw()));
+        keys.iter_ptr().any(|key| {
+            let columns = 0..(*key).nkeys as usize;
+            (*key).confrelid == there.oid()
+                && columns.into_iter().any(|i| (*key).conkey[i] == here && (*key).confkey[i] == there_number)
+                && is_validated((*key).conoid)
+        })
+    }
+}
+
+fn is_validated(constraint: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up, let go of when it has been read. The column is asked for by name, because its number depends on the
+    // version.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::CONSTROID as _;
+        let tuple = pg_sys::SearchSysCache1(cache, constraint.into());
+        if tuple.is_null() {
+            return false;
+        }
+        let column = pg_sys::get_attnum(PG_CONSTRAINT.into(), c"convalidated".as_ptr());
+        let mut is_null = false;
+        let is_validated = pg_sys::SysCacheGetAttr(cache, tuple, column, &mut is_null).value() != 0;
+        pg_sys::ReleaseSysCache(tuple);
+        is_validated
+    }
+}
+
+/// Whether the names that documents of the table get now matter: there may be orphans of them, and policies hold for whoever
+/// names them. To the Administrator all rows are open anyway.
+pub fn concern(site: &Site, doctype: &str, relation: pg_sys::Oid) -> bool {
+    // SAFETY: a look-up for the current role.
+    let policies = || unsafe { pg_sys::check_enable_rls(relation, pg_sys::InvalidOid, true) };
+    let is_administrator =
+        || cache::authority(&identity::acting().user).record().is_some_and(|user| user.is_administrator());
+    !possible(site, doctype).is_empty()
+        && policies() == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+        && !is_administrator()
+}
+
+/// Refuses, with 42501, names under which rows of a child table wait.
+pub fn refuse(site: &Site, doctype: &str, names: &[String]) {
+    for (child, parentage) in possible(site, doctype) {
+        if let Some(name) = waiting(site, doctype, child, parentage, names) {
+            Fault::denied(format!("rows of {} wait for a document \"{name}\" of doctype {doctype}", child.name))
+                .detail("They belonged to another document of that name, and would belong to this one.")
+                .hint(
+                    "Give it another name, or let an administrator delete them. A foreign key with ON DELETE CASCADE leaves none; \
+                     refuse_orphans in docperm.settings switches this off.",
+                )
+                .raise();
+        }
+    }
+}
+
+/// One of the names that a row of the child table has as its parent's.
+fn waiting(
+    site: &Site,
+    doctype: &str,
+    child: &Doctype,
+    parentage: &Parentage,
+    names: &[String],
+) -> Option<String> {
+    let table = document::table_of(site, &child.name);
+    let is_text = is_text(&document::table_of(site, doctype), &site.model.doctypes[doctype]);
+    let snapshot = NewestSnapshot::take();
+    let claims = |row: &RowView| match &parentage.type_column {
+        Some(column) => {
+            let attribute = row.table().registered_attribute(column, &child.name);
+            row.text_form(attribute).as_deref() == Some(doctype)
+        }
+        None => true,
+    };
+    if names.len() <= FEW && table.is_indexed(&parentage.column) {
+        return names
+            .iter()
+            .find(|name| {
+                let (mut waits, name) = (false, Name { text: (*name).clone(), is_text });
+                document::find_by(site, &child.name, &parentage.column, &name, snapshot.as_raw(), |row| {
+                    waits |= claims(row);
+                });
+                waits
+            })
+            .cloned();
+    }
+    let (wanted, mut found) = (names.iter().collect::<HashSet<_>>(), None);
+    table.scan(&snapshot, |row| {
+        let parent = row.text_form(row.table().registered_attribute(&parentage.column, &child.name));
+        if found.is_none() && parent.as_ref().is_some_and(|name| wanted.contains(name)) && claims(row) {
+            found = parent;
+        }
+    });
+    found
+}
+
+fn is_text(table: &Table, doctype: &Doctype) -> bool {
+    values::can_be_empty(table.registered_attribute(&doctype.name_column, &doctype.name).atttypid)
+}
