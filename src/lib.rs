@@ -1,12 +1,7 @@
 //! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
 //!
-<<<<<<< HEAD
-//! The house, by folder. Arrows run one way: `api` and `planner` use `identity` and `catalog`, which use `rules`; `rules`
-//! uses none of them, and neither do the modules of `auth` that are plain Rust.
-=======
-//! The house, by folder. Arrows run one way: `api`, `planner` and `guard` use `identity` and `catalog`, which use `rules`; `rules`
-//! uses none of them.
->>>>>>> review
+//! The house, by folder. Arrows run one way: `api`, `planner`, `guard` and `auth` use `identity` and `catalog`, which use
+//! `rules`; `rules` uses none of them, and neither do the modules of `auth` that are plain Rust.
 //!
 //! | folder | what is decided or done there |
 //! |---|---|

@@ -26,7 +26,7 @@ fn docperm_has_permission(
 
 /// Whether the right is had on the document of that name. On one that does not exist nobody has a right: to a stranger it
 /// looks like one that he may not see.
-fn is_permitted(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> bool {
+pub(super) fn is_permitted(authority: &Authority, doctype: &str, ptype: &str, name: &str) -> bool {
     let ruling = authority.ruling(doctype, ptype).map_err(Fault::from).or_raise();
     if matches!(ruling.predicate, Predicate::Never) {
         return false;

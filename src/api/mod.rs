@@ -4,22 +4,17 @@ mod access;
 mod explain;
 mod identity;
 mod link_options;
-<<<<<<< HEAD
 mod login;
 mod login_providers;
+#[cfg(feature = "pg_test")]
+mod null_test;
 mod one_time_codes;
 mod passwords;
 mod permits;
 mod report;
-mod sessions;
-=======
-#[cfg(feature = "pg_test")]
-mod null_test;
-mod permits;
-mod report;
 mod restricting;
+mod sessions;
 mod sharing;
->>>>>>> review
 mod version;
 mod who_can;
 

@@ -18,11 +18,8 @@ pub mod key_column;
 pub mod load;
 pub mod memory;
 pub mod scan;
-<<<<<<< HEAD
 pub mod session;
-=======
 pub mod settings;
->>>>>>> review
 pub mod shared_set;
 pub mod statement;
 pub mod tree;
