@@ -24,6 +24,8 @@ pub struct Site {
     pub titles: HashMap<String, String>,
     /// Leakproof functions of docperm's by the functions of PostgreSQL's that they stand for.
     pub leakproof: HashMap<pg_sys::Oid, pg_sys::Oid>,
+    /// docperm.permits(), which policies call.
+    pub permits: pg_sys::Oid,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -31,7 +33,12 @@ pub struct Site {
 /// Reads the configuration.
 pub fn site() -> Site {
     let snapshot = NewestSnapshot::take();
-    let mut site = Site { leakproof: leakproof_functions(), ..Default::default() };
+    let permits = [pg_sys::RECORDOID, pg_sys::TEXTOID, pg_sys::TEXTOID];
+    let mut site = Site {
+        leakproof: leakproof_functions(),
+        permits: super::values::own_function(c"permits", &mut permits.clone()),
+        ..Default::default()
+    };
     Table::own("settings").scan(&snapshot, |row| {
         site.model.strict = match row.text("strict_user_permissions").as_deref() {
             Some("blank_links") => StrictMode::BlankLinks,

@@ -11,12 +11,13 @@
 
 use std::rc::Rc;
 
-use pgrx::{PgList, pg_sys};
+use pgrx::pg_sys;
 
 use super::nodes;
+use super::walk::items;
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::channel::Channel;
-use crate::identity::{Identity, Source};
+use crate::identity::{self, Identity, Source};
 
 /// Marks the plan in the making as made from `authority`.
 ///
@@ -25,29 +26,57 @@ use crate::identity::{Identity, Source};
 pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, authority: &Authority) {
     let by_role = (identity.source != Source::ActingUser).then(|| Channel::Mapping.oid());
     let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid()]);
-    // SAFETY: lists in the planner's memory; the node is what its tag says.
+    // SAFETY: lists in the planner's memory.
     unsafe {
         for mark in marks {
             (*glob).relationOids = pg_sys::list_append_unique_oid((*glob).relationOids, mark);
         }
-        if !stamps((*glob).invalItems).contains(&authority.stamp) {
-            let item = nodes::alloc::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-            (*item).cacheId = STAMP;
-            (*item).hashValue = authority.stamp;
-            (*glob).invalItems = pg_sys::lappend((*glob).invalItems, item.cast());
+        if !numbers((*glob).invalItems, STAMP).any(|stamp| stamp == authority.stamp) {
+            add(glob, STAMP, authority.stamp);
         }
     }
 }
 
+/// Marks the plan in the making as one in which a policy has become a join.
+///
+/// # Safety
+/// As of [`mark`].
+pub unsafe fn mark_joined(glob: *mut pg_sys::PlannerGlobal) {
+    // SAFETY: as demanded of the caller.
+    unsafe { add(glob, JOINED, 0) }
+}
+
+/// Whether a policy has become a join in the plan.
+///
+/// # Safety
+/// A finished plan.
+pub unsafe fn is_joined(plan: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: as demanded of the caller.
+    unsafe { numbers((*plan).invalItems, JOINED).next().is_some() }
+}
+
 /// The cache identifier of stamps.
 const STAMP: i32 = i32::from_be_bytes(*b"dprm");
+/// That of the mark of joined policies.
+const JOINED: i32 = i32::from_be_bytes(*b"dprj");
 
-/// The stamps among the things that a plan depends on.
-unsafe fn stamps(items: *mut pg_sys::List) -> Vec<u32> {
+unsafe fn add(glob: *mut pg_sys::PlannerGlobal, kind: i32, number: u32) {
+    // SAFETY: a list in the planner's memory; the node is what its tag says.
+    unsafe {
+        let item = nodes::alloc::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+        (*item).cacheId = kind;
+        (*item).hashValue = number;
+        (*glob).invalItems = pg_sys::lappend((*glob).invalItems, item.cast());
+    }
+}
+
+/// The numbers of one kind among the things that a plan depends on.
+unsafe fn numbers(things: *mut pg_sys::List, kind: i32) -> impl Iterator<Item = u32> {
     // SAFETY: a list of PlanInvalItem nodes.
     unsafe {
-        let items = PgList::<pg_sys::PlanInvalItem>::from_pg(items);
-        items.iter_ptr().filter(|item| (**item).cacheId == STAMP).map(|item| (*item).hashValue).collect()
+        items::<pg_sys::PlanInvalItem>(things)
+            .filter(move |item| (**item).cacheId == kind)
+            .map(|item| (*item).hashValue)
     }
 }
 
@@ -61,17 +90,19 @@ pub enum Standing {
     Stale,
 }
 
-/// Tells how a plan stands to `identity`.
+/// Tells how a plan stands to whoever acts.
 ///
 /// # Safety
 /// `plan` is a finished plan.
-pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt, identity: impl FnOnce() -> Identity) -> Standing {
+pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt) -> Standing {
     // SAFETY: as demanded of the caller.
-    let stamps = unsafe { stamps((*plan).invalItems) };
-    if stamps.is_empty() {
-        return Standing::Unmarked;
+    let mut stamps = unsafe { numbers((*plan).invalItems, STAMP) };
+    let Some(stamp) = stamps.next() else { return Standing::Unmarked };
+    if stamps.any(|other| other != stamp) {
+        return Standing::Stale;
     }
-    let authority = cache::valid_authority(&identity().user);
-    let is_own = |authority: &Rc<Authority>| stamps.iter().all(|stamp| *stamp == authority.stamp);
-    authority.filter(is_own).map_or(Standing::Stale, Standing::Current)
+    match cache::valid_authority(&identity::acting().user).filter(|authority| authority.stamp == stamp) {
+        Some(authority) => Standing::Current(authority),
+        None => Standing::Stale,
+    }
 }

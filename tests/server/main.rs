@@ -18,6 +18,7 @@ mod plans;
 mod planted_identity;
 mod protection;
 mod random_walk;
+mod related_rows;
 mod rules_rows;
 mod schema_lint;
 mod support;
