@@ -9,7 +9,7 @@ mod switch;
 
 use pgrx::pg_sys;
 
-use crate::catalog::cache;
+use crate::catalog::{cache, invalidation};
 use crate::rules::model::GUEST;
 
 pub use switch::{become_user, stored_name};
@@ -54,6 +54,22 @@ pub fn acting() -> Identity {
         Some(user) => Identity { user: user.to_string(), source: Source::DatabaseRole },
         None => Identity { user: GUEST.to_owned(), source: Source::Nobody },
     }
+}
+
+/// What tells that whoever acted still does: as long as it is the same, so is [`acting`]'s answer. The acting user, the
+/// database role, its name and its user all make [`news`](invalidation::news) when they change. Whatever else an answer comes
+/// to depend on, and be it the time, belongs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footing {
+    news: u64,
+    role: pg_sys::Oid,
+}
+
+/// See [`Footing`]; `None` where nothing tells.
+pub fn footing() -> Option<Footing> {
+    // SAFETY: reads a variable of the backend.
+    let is_restricted = unsafe { pg_sys::InSecurityRestrictedOperation() };
+    (!is_restricted).then(|| Footing { news: invalidation::news(), role: outer_role() })
 }
 
 /// Not where the owner runs the command himself.

@@ -9,6 +9,7 @@
 //! The plan cache so never offers a plan that has become wrong. Should one be offered all the same, because who acts
 //! changed while it was being planned, or by a way that nobody thought of, [`guard`](super::guard) refuses it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use pgrx::pg_sys;
@@ -17,7 +18,7 @@ use super::nodes;
 use super::walk::items;
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::channel::Channel;
-use crate::identity::{self, Identity, Source};
+use crate::identity::{self, Footing, Identity, Source};
 
 /// Marks the plan in the making as made from `authority`.
 ///
@@ -90,6 +91,12 @@ pub enum Standing {
     Stale,
 }
 
+thread_local! {
+    /// The authority that was last found to be that of who acts, and what must not have changed since. Leaked, because it
+    /// must not be torn down after PostgreSQL's memory.
+    static LATEST: &'static RefCell<Option<(Footing, Rc<Authority>)>> = Box::leak(Box::default());
+}
+
 /// Tells how a plan stands to whoever acts.
 ///
 /// # Safety
@@ -101,8 +108,29 @@ pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt) -> Standing {
     if stamps.any(|other| other != stamp) {
         return Standing::Stale;
     }
-    match cache::valid_authority(&identity::acting().user).filter(|authority| authority.stamp == stamp) {
+    match authority().filter(|authority| authority.stamp == stamp) {
         Some(authority) => Standing::Current(authority),
         None => Standing::Stale,
     }
+}
+
+/// The authority of who acts, if it is known and true as of now.
+fn authority() -> Option<Rc<Authority>> {
+    let footing = identity::footing();
+    let known = LATEST.with(|latest| {
+        let latest = latest.borrow();
+        latest.as_ref().filter(|(of, _)| Some(*of) == footing).map(|(_, known)| known.clone())
+    });
+    if known.is_some() {
+        return known;
+    }
+    let authority = cache::valid_authority(&identity::acting().user)?;
+    // News that came meanwhile may be about who acts.
+    if let Some(of) = footing
+        && identity::footing() == Some(of)
+    {
+        let replaced = LATEST.with(|latest| latest.borrow_mut().replace((of, authority.clone())));
+        drop(replaced);
+    }
+    Some(authority)
 }
