@@ -13,6 +13,13 @@ thread_local! {
     static READ_OWN_WORK: Cell<bool> = const { Cell::new(false) };
     /// Everything is to be forgotten.
     static EVERYTHING: Cell<bool> = const { Cell::new(false) };
+    /// How many messages have come.
+    static NEWS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that is another after every message that might be about permissions or about who acts.
+pub fn news() -> u64 {
+    NEWS.get()
 }
 
 /// Begins to listen.
@@ -20,6 +27,11 @@ pub fn listen() {
     // SAFETY: called once, when the library is loaded; the callbacks stay valid as long as the library does.
     unsafe {
         pg_sys::CacheRegisterRelcacheCallback(Some(on_message), pg_sys::Datum::from(0));
+        pg_sys::CacheRegisterSyscacheCallback(
+            pg_sys::SysCacheIdentifier::AUTHOID as _,
+            Some(on_role_message),
+            pg_sys::Datum::from(0),
+        );
         pg_sys::RegisterXactCallback(Some(on_transaction_end), std::ptr::null_mut());
         pg_sys::RegisterSubXactCallback(Some(on_subtransaction_end), std::ptr::null_mut());
     }
@@ -64,8 +76,14 @@ fn undo_readings() {
     }
 }
 
+/// A role may have been given another name, and so be that of another user.
+unsafe extern "C-unwind" fn on_role_message(_arg: pg_sys::Datum, _cache: std::ffi::c_int, _hash: u32) {
+    NEWS.set(NEWS.get().wrapping_add(1));
+}
+
 /// Notes a message. PostgreSQL calls this in the middle of anything, so it does nothing that could fail or recurse.
 unsafe extern "C-unwind" fn on_message(_arg: pg_sys::Datum, relation: pg_sys::Oid) {
+    NEWS.set(NEWS.get().wrapping_add(1));
     let noted = PENDING.with(|pending| match pending.try_borrow_mut() {
         Ok(mut pending) if relation != pg_sys::InvalidOid && pending.len() < 10_000 => {
             pending.push(relation);

@@ -26,6 +26,8 @@ pub struct Site {
     pub leakproof: HashMap<pg_sys::Oid, pg_sys::Oid>,
     /// No document takes over child rows that another left behind.
     pub refuse_orphans: bool,
+    /// docperm.permits(), which policies call.
+    pub permits: pg_sys::Oid,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -33,7 +35,12 @@ pub struct Site {
 /// Reads the configuration.
 pub fn site() -> Site {
     let snapshot = NewestSnapshot::take();
-    let mut site = Site { leakproof: leakproof_functions(), ..Default::default() };
+    let permits = [pg_sys::RECORDOID, pg_sys::TEXTOID, pg_sys::TEXTOID];
+    let mut site = Site {
+        leakproof: leakproof_functions(),
+        permits: super::values::own_function(c"permits", &mut permits.clone()),
+        ..Default::default()
+    };
     Table::own("settings").scan(&snapshot, |row| {
         site.model.strict = match row.text("strict_user_permissions").as_deref() {
             Some("blank_links") => StrictMode::BlankLinks,

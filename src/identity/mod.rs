@@ -11,7 +11,7 @@ mod switch;
 
 use pgrx::pg_sys;
 
-use crate::catalog::cache;
+use crate::catalog::{cache, invalidation};
 use crate::rules::model::GUEST;
 
 pub use switch::{become_user, resume, stored_name};
@@ -65,6 +65,23 @@ pub fn acting() -> Identity {
         Some(user) => Identity { user: user.to_string(), source: Source::DatabaseRole },
         None => Identity { user: GUEST.to_owned(), source: Source::Nobody },
     }
+}
+
+/// What tells that whoever acted still does: as long as it is the same, so is [`acting`]'s answer. The acting user, the
+/// session, the database role, its name and its user all make [`news`](invalidation::news) when they change; until when a
+/// session is good is asked of the clock. Whatever else an answer comes to depend on belongs here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Footing {
+    news: u64,
+    role: pg_sys::Oid,
+}
+
+/// See [`Footing`]; `None` where nothing tells.
+pub fn footing() -> Option<Footing> {
+    let may_have_ended = settings::session_token().is_some() && !session::is_good_for_now();
+    // SAFETY: reads a variable of the backend.
+    let is_restricted = unsafe { pg_sys::InSecurityRestrictedOperation() };
+    (!is_restricted && !may_have_ended).then(|| Footing { news: invalidation::news(), role: outer_role() })
 }
 
 /// Whether PostgreSQL runs code of a table's owner in a maintenance command of somebody else.

@@ -1,5 +1,6 @@
 //! Whether a session is still one.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -27,8 +28,19 @@ enum Ended {
 
 /// The session that `token` opens, or the end of the statement: never is somebody taken for Guest instead.
 pub fn valid(token: &str) -> Rc<Session> {
-    let now = statement_start();
-    find(token, now).unwrap_or_else(|why| fault(why).raise())
+    let session = find(token, statement_start()).unwrap_or_else(|why| fault(why).raise());
+    GOOD_UNTIL.set(session.valid_until.get());
+    session
+}
+
+thread_local! {
+    /// Until when the session that was last found valid is; it is the one whose token is set.
+    static GOOD_UNTIL: Cell<i64> = const { Cell::new(i64::MIN) };
+}
+
+/// The session that was found valid still is, unless there has been news of it.
+pub fn is_good_for_now() -> bool {
+    statement_start() < GOOD_UNTIL.get()
 }
 
 fn find(token: &str, now: i64) -> Result<Rc<Session>, Ended> {

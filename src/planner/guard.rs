@@ -5,11 +5,13 @@
 //! this listens, too: before and after every execution, and before EXECUTE looks into the plan cache. A change that comes
 //! while a statement is being planned lets it be planned once more.
 
+use std::cell::Cell;
+
 use pgrx::pg_sys;
 
 use super::stamp::{self, Standing};
-use super::{leakproof, parallel, replan};
-use crate::catalog::invalidation;
+use super::{leakproof, parallel, policies, replan};
+use crate::catalog::{cache, invalidation};
 use crate::fault::{Fault, SqlState};
 use crate::identity;
 
@@ -33,6 +35,21 @@ pub fn install() {
     }
 }
 
+thread_local! {
+    /// Statements are planned by way of [`plan`].
+    static IS_IN_CHARGE: Cell<bool> = const { Cell::new(false) };
+    /// A policy came up in the planning of a statement that had begun before the library was loaded.
+    static CAME_LATE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes that a policy comes up in the middle of planning. The statement whose policy made PostgreSQL load the library cannot
+/// be given the plan that it would get now; if it is prepared, it gets it next time.
+pub fn note_policy_in_planning() {
+    if !IS_IN_CHARGE.get() {
+        CAME_LATE.set(true);
+    }
+}
+
 /// A parallel worker runs what its leader has checked, with what its leader knows.
 fn is_parallel_worker() -> bool {
     // SAFETY: a plain variable of the backend.
@@ -51,21 +68,32 @@ unsafe extern "C-unwind" fn plan(
 ) -> *mut pg_sys::PlannedStmt {
     // SAFETY: called with a query that is to be planned; the planner spoils it, so that another attempt needs a copy.
     unsafe {
-        let next = |query| match NEXT_PLANNER {
+        let next = |query, options| match NEXT_PLANNER {
             Some(next) => next(query, text, options, parameters),
             None => pg_sys::standard_planner(query, text, options, parameters),
         };
+        IS_IN_CHARGE.set(true);
         if !(*query).hasRowSecurity || is_parallel_worker() {
-            return next(query);
+            return next(query, options);
         }
-        leakproof::promote(query);
         let original = pg_sys::copyObjectImpl(query.cast());
-        let mut planned = next(query);
+        let attempt = |query: *mut pg_sys::Query| {
+            let site = cache::site();
+            let queries = leakproof::promote(query, &site);
+            let settled = policies::settle(query, &queries, options, &site);
+            let options = settled.as_ref().map_or(options, |settled| settled.options(options));
+            let planned = next(query, options);
+            if let Some(settled) = settled {
+                settled.mark(planned);
+            }
+            planned
+        };
+        let mut planned = attempt(query);
         for _ in 1..ATTEMPTS {
-            if !matches!(stamp::standing(planned, identity::acting), Standing::Stale) {
+            if !matches!(stamp::standing(planned), Standing::Stale) {
                 break;
             }
-            planned = next(pg_sys::copyObjectImpl(original).cast());
+            planned = attempt(pg_sys::copyObjectImpl(original).cast());
         }
         planned
     }
@@ -76,6 +104,12 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     // SAFETY: called by the executor with a query that is about to start.
     unsafe {
         let made_from = if is_parallel_worker() { None } else { check(query) };
+        if CAME_LATE.replace(false) {
+            invalidation::forget_identity();
+        }
+        if made_from.is_some() && stamp::is_joined((*query).plannedstmt) {
+            fetch_parameters((*query).params);
+        }
         if let Some(authority) = &made_from
             && (*(*query).plannedstmt).parallelModeNeeded
             && parallel::share_sets(authority).is_err()
@@ -95,6 +129,24 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
     }
 }
 
+/// Fetches the values that PL/pgSQL has for a statement's parameters. Fetching one may fail, for instance a field of a record
+/// that has not been assigned, and fails now if it does: later it would depend on rows that a join has not let through yet.
+unsafe fn fetch_parameters(parameters: pg_sys::ParamListInfo) {
+    // SAFETY: NULL, or a list with the function to fetch its values by if it does not hold them.
+    unsafe {
+        if let Some(parameters) = parameters.as_mut()
+            && let Some(fetch) = parameters.paramFetch
+        {
+            for number in 1..=parameters.numParams {
+                pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    let mut workspace = pg_sys::ParamExternData::default();
+                    fetch(parameters, number, false, &mut workspace);
+                });
+            }
+        }
+    }
+}
+
 /// The same plan, run by the leader alone. A copy, because the plan cache may hold the plan.
 unsafe fn without_workers(plan: *mut pg_sys::PlannedStmt) -> *mut pg_sys::PlannedStmt {
     // SAFETY: a shallow copy in the memory of the query.
@@ -110,7 +162,7 @@ unsafe fn check(query: *mut pg_sys::QueryDesc) -> Option<std::rc::Rc<crate::cata
     // SAFETY: as in `executor_start`.
     unsafe {
         pg_sys::AcceptInvalidationMessages();
-        match stamp::standing((*query).plannedstmt, identity::acting) {
+        match stamp::standing((*query).plannedstmt) {
             Standing::Unmarked => return None,
             Standing::Current(authority) => return Some(authority),
             Standing::Stale => {}
@@ -118,7 +170,7 @@ unsafe fn check(query: *mut pg_sys::QueryDesc) -> Option<std::rc::Rc<crate::cata
         // Whatever let this plan through: the next one is a new one.
         invalidation::forget_identity();
         replan::replan_prepared(query);
-        match stamp::standing((*query).plannedstmt, identity::acting) {
+        match stamp::standing((*query).plannedstmt) {
             Standing::Unmarked => None,
             Standing::Current(authority) => Some(authority),
             Standing::Stale => refuse(),

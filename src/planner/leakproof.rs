@@ -10,53 +10,46 @@ use std::ffi::c_void;
 use pgrx::pg_sys;
 
 use super::like;
-use crate::catalog::cache;
+use super::walk::{walk_expression, walk_query};
 use crate::catalog::load::Site;
 use crate::catalog::values;
 
-/// Puts leakproof functions in place of operators' own in the query and the queries within it.
+/// Puts leakproof functions in place of operators' own in the query and the queries within it, all of which it returns.
 ///
 /// # Safety
 /// `query` is a query tree that is about to be planned.
-pub unsafe fn promote(query: *mut pg_sys::Query) {
-    let site = cache::site();
-    // SAFETY: the walker gets nodes of the tree and the site, which outlives the walk.
+pub unsafe fn promote(query: *mut pg_sys::Query, site: &Site) -> Vec<*mut pg_sys::Query> {
+    let mut promotion = Promotion { site, queries: vec![] };
+    // SAFETY: the walker gets nodes of the tree and the promotion, which outlives the walk.
     unsafe {
-        walk_query(query, walker, std::ptr::from_ref::<Site>(&site).cast_mut().cast(), 0);
+        walker(query.cast(), (&raw mut promotion).cast());
     }
+    promotion.queries
 }
 
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
-
-// nodes/nodeFuncs.h
-unsafe extern "C-unwind" {
-    #[cfg_attr(any(feature = "pg14", feature = "pg15"), link_name = "query_tree_walker")]
-    #[cfg_attr(not(any(feature = "pg14", feature = "pg15")), link_name = "query_tree_walker_impl")]
-    fn walk_query(
-        query: *mut pg_sys::Query,
-        walker: Walker,
-        context: *mut c_void,
-        flags: std::ffi::c_int,
-    ) -> bool;
-    #[cfg_attr(any(feature = "pg14", feature = "pg15"), link_name = "expression_tree_walker")]
-    #[cfg_attr(not(any(feature = "pg14", feature = "pg15")), link_name = "expression_tree_walker_impl")]
-    fn walk_expression(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool;
+struct Promotion<'a> {
+    site: &'a Site,
+    queries: Vec<*mut pg_sys::Query>,
 }
 
 #[pgrx::pg_guard]
-unsafe extern "C-unwind" fn walker(node: *mut pg_sys::Node, site: *mut c_void) -> bool {
+unsafe extern "C-unwind" fn walker(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
     // SAFETY: PostgreSQL passes NULL or a node of the tree, and back the context that `promote` passed.
     unsafe {
         if node.is_null() {
             return false;
         }
+        let promotion = &mut *context.cast::<Promotion>();
         match (*node).type_ {
             pg_sys::NodeTag::T_OpExpr => {
-                promote_operator(node.cast(), &*site.cast::<Site>());
-                walk_expression(node, walker, site)
+                promote_operator(node.cast(), promotion.site);
+                walk_expression(node, walker, context)
             }
-            pg_sys::NodeTag::T_Query => walk_query(node.cast(), walker, site, 0),
-            _ => walk_expression(node, walker, site),
+            pg_sys::NodeTag::T_Query => {
+                promotion.queries.push(node.cast());
+                walk_query(node.cast(), walker, context, 0)
+            }
+            _ => walk_expression(node, walker, context),
         }
     }
 }

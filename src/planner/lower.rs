@@ -28,6 +28,8 @@ pub struct Lowering<'a> {
     pub doctype: &'a str,
     /// Whose predicate it is.
     pub authority: &'a Authority,
+    /// Related rows are to be looked up one by one, because few rows of the table are wanted.
+    pub probes: bool,
 }
 
 /// A column as an operand of its type's equality.
@@ -175,7 +177,7 @@ impl Lowering<'_> {
     }
 
     /// The column in place of the whole row.
-    unsafe fn variable(&self, column: &str) -> *mut pg_sys::Var {
+    pub(super) unsafe fn variable(&self, column: &str) -> *mut pg_sys::Var {
         let attribute = self.table.registered_attribute(column, self.doctype);
         // SAFETY: a copy of a Var is a Var; its new attribute is one of the same table.
         unsafe {

@@ -61,11 +61,25 @@ pub unsafe fn not(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
 /// # Safety
 /// The argument is an expression of a scalar type.
 pub unsafe fn is_null(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as demanded of the caller.
+    unsafe { null_test(argument, pg_sys::NullTestType::IS_NULL) }
+}
+
+/// `argument IS NOT NULL`.
+///
+/// # Safety
+/// The argument is an expression of a scalar type.
+pub unsafe fn is_not_null(argument: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: as demanded of the caller.
+    unsafe { null_test(argument, pg_sys::NullTestType::IS_NOT_NULL) }
+}
+
+unsafe fn null_test(argument: *mut pg_sys::Node, test_type: pg_sys::NullTestType::Type) -> *mut pg_sys::Node {
     // SAFETY: all fields of the node are set.
     unsafe {
         let test = alloc::<pg_sys::NullTest>(pg_sys::NodeTag::T_NullTest);
         (*test).arg = argument.cast();
-        (*test).nulltesttype = pg_sys::NullTestType::IS_NULL;
+        (*test).nulltesttype = test_type;
         (*test).argisrow = false;
         (*test).location = -1;
         test.cast()

@@ -1,4 +1,5 @@
-//! Conditions on related rows: sub-queries that PostgreSQL plans like any EXISTS, hashed for scans, probed for single rows.
+//! Conditions on related rows: sub-queries that PostgreSQL plans like any EXISTS. Where [`policies`](super::policies) puts
+//! them into the join tree they become semi-joins and anti-joins; elsewhere they are hashed for scans, probed for single rows.
 //!
 //! The sub-query is added when the policies of the outer query have been expanded already, so no policy is expanded in it:
 //! what it may see is decided by the predicate that it carries. It needs no privilege on the related table, which so may
@@ -88,8 +89,7 @@ impl Lowering<'_> {
             let Some(table) = Table::open(relation) else { return pg_sys::makeBoolConst(false, false) };
             let query = nodes::alloc::<pg_sys::Query>(pg_sys::NodeTag::T_Query);
             let row = add_table(query, &table);
-            let related =
-                Lowering { glob: self.glob, query, row, table: &table, doctype, authority: self.authority };
+            let related = Lowering { query, row, table: &table, doctype, ..*self };
             let conditions = nodes::boolean(pg_sys::BoolExprType::AND_EXPR, conditions(&related));
             (*(*query).jointree).quals = conditions;
             let link = nodes::alloc::<pg_sys::SubLink>(pg_sys::NodeTag::T_SubLink);
@@ -103,6 +103,21 @@ impl Lowering<'_> {
 
     /// `column = outer_column`, where the latter is one of the query around this one.
     unsafe fn names(&self, column: &str, outer: &Lowering, outer_column: &str) -> *mut pg_sys::Node {
+        // SAFETY: as in `lower`; the outer column is one level up.
+        unsafe {
+            let equality = self.equality(column, outer, outer_column);
+            if !outer.probes {
+                return equality;
+            }
+            // It follows from the equality, but keeps PostgreSQL from reading the whole related table into a hash table:
+            // it does so where it counts on many rows, and it counts those that a LIMIT leaves out.
+            let outer_name = outer.variable(outer_column).cast();
+            pg_sys::IncrementVarSublevelsUp(outer_name, 1, 0);
+            nodes::boolean(pg_sys::BoolExprType::AND_EXPR, vec![equality, nodes::is_not_null(outer_name)])
+        }
+    }
+
+    unsafe fn equality(&self, column: &str, outer: &Lowering, outer_column: &str) -> *mut pg_sys::Node {
         // SAFETY: as in `lower`; the outer column is one level up.
         unsafe {
             let inner: Operand = self.operand(column);

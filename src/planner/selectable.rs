@@ -45,7 +45,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         }
         let arguments = PgList::<pg_sys::Node>::from_pg((*request.fcall).args);
         let row = cast::<pg_sys::Var>(arguments.get_ptr(0)?, pg_sys::NodeTag::T_Var)?;
-        let relation = relation_of(request.root, row)?;
+        let relation = relation_of((*request.root).parse, row)?;
         let doctype = constant_text(arguments.get_ptr(1)?)?;
         let for_doctype = constant_text(arguments.get_ptr(2)?);
         let ignores = cast::<pg_sys::Const>(arguments.get_ptr(3)?, pg_sys::NodeTag::T_Const)?;
@@ -69,6 +69,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             table: &table,
             doctype: &doctype,
             authority: &authority,
+            probes: false,
         };
         let condition = lowering.lower(&selectable);
         stamp::mark((*request.root).glob, &identity, &authority);

@@ -9,14 +9,16 @@
 //! The plan cache so never offers a plan that has become wrong. Should one be offered all the same, because who acts
 //! changed while it was being planned, or by a way that nobody thought of, [`guard`](super::guard) refuses it.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use pgrx::{PgList, pg_sys};
+use pgrx::pg_sys;
 
 use super::nodes;
+use super::walk::items;
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::channel::Channel;
-use crate::identity::{Identity, Source};
+use crate::identity::{self, Footing, Identity, Source};
 
 /// Marks the plan in the making as made from `authority`.
 ///
@@ -26,29 +28,57 @@ pub unsafe fn mark(glob: *mut pg_sys::PlannerGlobal, identity: &Identity, author
     let is_role = matches!(identity.source, Source::DatabaseRole | Source::Nobody);
     let by_role = is_role.then(|| Channel::Mapping.oid());
     let marks = authority.dependencies().into_iter().chain(by_role).chain([Channel::Identity.oid()]);
-    // SAFETY: lists in the planner's memory; the node is what its tag says.
+    // SAFETY: lists in the planner's memory.
     unsafe {
         for mark in marks {
             (*glob).relationOids = pg_sys::list_append_unique_oid((*glob).relationOids, mark);
         }
-        if !stamps((*glob).invalItems).contains(&authority.stamp) {
-            let item = nodes::alloc::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
-            (*item).cacheId = STAMP;
-            (*item).hashValue = authority.stamp;
-            (*glob).invalItems = pg_sys::lappend((*glob).invalItems, item.cast());
+        if !numbers((*glob).invalItems, STAMP).any(|stamp| stamp == authority.stamp) {
+            add(glob, STAMP, authority.stamp);
         }
     }
 }
 
+/// Marks the plan in the making as one in which a policy has become a join.
+///
+/// # Safety
+/// As of [`mark`].
+pub unsafe fn mark_joined(glob: *mut pg_sys::PlannerGlobal) {
+    // SAFETY: as demanded of the caller.
+    unsafe { add(glob, JOINED, 0) }
+}
+
+/// Whether a policy has become a join in the plan.
+///
+/// # Safety
+/// A finished plan.
+pub unsafe fn is_joined(plan: *mut pg_sys::PlannedStmt) -> bool {
+    // SAFETY: as demanded of the caller.
+    unsafe { numbers((*plan).invalItems, JOINED).next().is_some() }
+}
+
 /// The cache identifier of stamps.
 const STAMP: i32 = i32::from_be_bytes(*b"dprm");
+/// That of the mark of joined policies.
+const JOINED: i32 = i32::from_be_bytes(*b"dprj");
 
-/// The stamps among the things that a plan depends on.
-unsafe fn stamps(items: *mut pg_sys::List) -> Vec<u32> {
+unsafe fn add(glob: *mut pg_sys::PlannerGlobal, kind: i32, number: u32) {
+    // SAFETY: a list in the planner's memory; the node is what its tag says.
+    unsafe {
+        let item = nodes::alloc::<pg_sys::PlanInvalItem>(pg_sys::NodeTag::T_PlanInvalItem);
+        (*item).cacheId = kind;
+        (*item).hashValue = number;
+        (*glob).invalItems = pg_sys::lappend((*glob).invalItems, item.cast());
+    }
+}
+
+/// The numbers of one kind among the things that a plan depends on.
+unsafe fn numbers(things: *mut pg_sys::List, kind: i32) -> impl Iterator<Item = u32> {
     // SAFETY: a list of PlanInvalItem nodes.
     unsafe {
-        let items = PgList::<pg_sys::PlanInvalItem>::from_pg(items);
-        items.iter_ptr().filter(|item| (**item).cacheId == STAMP).map(|item| (*item).hashValue).collect()
+        items::<pg_sys::PlanInvalItem>(things)
+            .filter(move |item| (**item).cacheId == kind)
+            .map(|item| (*item).hashValue)
     }
 }
 
@@ -62,17 +92,46 @@ pub enum Standing {
     Stale,
 }
 
-/// Tells how a plan stands to `identity`.
+thread_local! {
+    /// The authority that was last found to be that of who acts, and what must not have changed since. Leaked, because it
+    /// must not be torn down after PostgreSQL's memory.
+    static LATEST: &'static RefCell<Option<(Footing, Rc<Authority>)>> = Box::leak(Box::default());
+}
+
+/// Tells how a plan stands to whoever acts.
 ///
 /// # Safety
 /// `plan` is a finished plan.
-pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt, identity: impl FnOnce() -> Identity) -> Standing {
+pub unsafe fn standing(plan: *mut pg_sys::PlannedStmt) -> Standing {
     // SAFETY: as demanded of the caller.
-    let stamps = unsafe { stamps((*plan).invalItems) };
-    if stamps.is_empty() {
-        return Standing::Unmarked;
+    let mut stamps = unsafe { numbers((*plan).invalItems, STAMP) };
+    let Some(stamp) = stamps.next() else { return Standing::Unmarked };
+    if stamps.any(|other| other != stamp) {
+        return Standing::Stale;
     }
-    let authority = cache::valid_authority(&identity().user);
-    let is_own = |authority: &Rc<Authority>| stamps.iter().all(|stamp| *stamp == authority.stamp);
-    authority.filter(is_own).map_or(Standing::Stale, Standing::Current)
+    match authority().filter(|authority| authority.stamp == stamp) {
+        Some(authority) => Standing::Current(authority),
+        None => Standing::Stale,
+    }
+}
+
+/// The authority of who acts, if it is known and true as of now.
+fn authority() -> Option<Rc<Authority>> {
+    let footing = identity::footing();
+    let known = LATEST.with(|latest| {
+        let latest = latest.borrow();
+        latest.as_ref().filter(|(of, _)| Some(*of) == footing).map(|(_, known)| known.clone())
+    });
+    if known.is_some() {
+        return known;
+    }
+    let authority = cache::valid_authority(&identity::acting().user)?;
+    // News that came meanwhile may be about who acts.
+    if let Some(of) = footing
+        && identity::footing() == Some(of)
+    {
+        let replaced = LATEST.with(|latest| latest.borrow_mut().replace((of, authority.clone())));
+        drop(replaced);
+    }
+    Some(authority)
 }

@@ -2,7 +2,7 @@
 
 use pgrx::{PgList, pg_sys};
 
-use super::{lower, stamp};
+use super::{guard, lower, stamp};
 use crate::catalog::cache;
 use crate::catalog::scan::Table;
 use crate::entry_point::entry_point;
@@ -25,18 +25,44 @@ entry_point! {
     }
 }
 
-/// A call `permits(row, 'Doctype', 'ptype')` about a table of the query that is being planned.
-struct PolicyCall {
-    row: *mut pg_sys::Var,
-    relation: pg_sys::Oid,
-    doctype: String,
-    ptype: String,
+/// A call `permits(row, 'Doctype', 'ptype')` about a table of a query.
+pub struct PolicyCall {
+    /// The whole row of the table.
+    pub row: *mut pg_sys::Var,
+    /// The table.
+    pub relation: pg_sys::Oid,
+    /// The doctype that it is said to hold.
+    pub doctype: String,
+    /// The right.
+    pub ptype: String,
+}
+
+impl PolicyCall {
+    /// Reads the arguments of a call in `query`; `None` if they are not of that form.
+    ///
+    /// # Safety
+    /// The arguments of docperm.permits() in a query tree.
+    pub unsafe fn read(query: *mut pg_sys::Query, arguments: *mut pg_sys::List) -> Option<Self> {
+        // SAFETY: as demanded of the caller; every node is looked at only after its tag.
+        unsafe {
+            let arguments = PgList::<pg_sys::Node>::from_pg(arguments);
+            let row = cast::<pg_sys::Var>(arguments.get_ptr(0)?, pg_sys::NodeTag::T_Var)?;
+            let relation = relation_of(query, row)?;
+            let doctype = constant_text(arguments.get_ptr(1)?)?;
+            let ptype = constant_text(arguments.get_ptr(2)?)?;
+            Some(PolicyCall { row, relation, doctype, ptype })
+        }
+    }
 }
 
 /// The condition that stands for the call, or `None` to leave it as it is: then the function answers, with the same answer.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
-    // SAFETY: the planner's request, with its root or NULL.
-    let call = unsafe { policy_call(request)? };
+    if request.root.is_null() {
+        return None;
+    }
+    // SAFETY: the planner's request, with its root.
+    let call = unsafe { PolicyCall::read((*request.root).parse, (*request.fcall).args)? };
+    guard::note_policy_in_planning();
     let identity = identity::acting();
     let authority = cache::authority(&identity.user);
     if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
@@ -53,6 +79,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             table: &table,
             doctype: &call.doctype,
             authority: &authority,
+            probes: false,
         };
         let condition = lowering.lower(&ruling.predicate);
         stamp::mark((*request.root).glob, &identity, &authority);
@@ -60,32 +87,14 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     }
 }
 
-unsafe fn policy_call(request: &pg_sys::SupportRequestSimplify) -> Option<PolicyCall> {
-    // SAFETY: see `simplify`; every node is looked at only after its tag.
-    unsafe {
-        if request.root.is_null() {
-            return None;
-        }
-        let arguments = PgList::<pg_sys::Node>::from_pg((*request.fcall).args);
-        let row = cast::<pg_sys::Var>(arguments.get_ptr(0)?, pg_sys::NodeTag::T_Var)?;
-        let relation = relation_of(request.root, row)?;
-        let doctype = constant_text(arguments.get_ptr(1)?)?;
-        let ptype = constant_text(arguments.get_ptr(2)?)?;
-        Some(PolicyCall { row, relation, doctype, ptype })
-    }
-}
-
-/// The table of which `row` is a whole row, in the query that is being planned and not one around it.
-pub(super) unsafe fn relation_of(
-    root: *mut pg_sys::PlannerInfo,
-    row: *mut pg_sys::Var,
-) -> Option<pg_sys::Oid> {
+/// The table of `query` of which `row` is a whole row; `None` for one of a query around it.
+pub(super) unsafe fn relation_of(query: *mut pg_sys::Query, row: *mut pg_sys::Var) -> Option<pg_sys::Oid> {
     // SAFETY: a Var's number counts the query's range table.
     unsafe {
         if (*row).varattno != 0 || (*row).varlevelsup != 0 || (*row).varno as i64 <= 0 {
             return None;
         }
-        let range_table = PgList::<pg_sys::RangeTblEntry>::from_pg((*(*root).parse).rtable);
+        let range_table = PgList::<pg_sys::RangeTblEntry>::from_pg((*query).rtable);
         let entry = range_table.get_ptr((*row).varno as usize - 1)?;
         ((*entry).rtekind == pg_sys::RTEKind::RTE_RELATION).then_some((*entry).relid)
     }

@@ -27,6 +27,7 @@ mod planted_identity;
 mod pooling;
 mod protection;
 mod random_walk;
+mod related_rows;
 mod rules_rows;
 mod schema_lint;
 mod sessions;

@@ -1,0 +1,178 @@
+//! The policies of a whole statement, before it is planned.
+//!
+//! What [`support`](super::support) does with one call of docperm.permits() in the middle of planning, this does with all of
+//! them beforehand, because some of it is too late then:
+//! - a policy that lets nothing pass becomes part of the query's WHERE, where PostgreSQL sees that nothing need be read;
+//! - one on related rows becomes a part of the join tree, where PostgreSQL makes semi-joins and anti-joins of it, if nothing
+//!   in the statement needs the barrier that a policy has before it ([`discreet`]).
+//!
+//! Both leave `true` where the policy was, not nothing: a table with a policy is one of whose statistics PostgreSQL tells only
+//! leakproof functions.
+
+use std::rc::Rc;
+
+use pgrx::pg_sys;
+
+use super::discreet::{self, is_permits};
+use super::few;
+use super::join_tree::Place;
+use super::lower::Lowering;
+use super::nodes;
+use super::stamp;
+use super::support::PolicyCall;
+use super::walk::items;
+use crate::catalog::cache::{self, Ruling};
+use crate::catalog::load::Site;
+use crate::catalog::scan::Table;
+use crate::fault::{Fault, OrRaise};
+use crate::identity;
+use crate::rules::Predicate;
+
+/// What was put into a statement, for the plan that is made of it.
+pub struct Settled {
+    marks: *mut pg_sys::PlannerGlobal,
+}
+
+/// A policy of docperm's on a table of a query.
+struct Policy {
+    query: *mut pg_sys::Query,
+    slot: *mut *mut pg_sys::Node,
+    call: PolicyCall,
+    ruling: Rc<Ruling>,
+}
+
+/// Puts what they come to for whoever acts in place of the policies in `statement`, whose queries are `queries`.
+///
+/// # Safety
+/// A query tree that is about to be planned with `options`; the plan must be [marked](Settled::mark).
+pub unsafe fn settle(
+    statement: *mut pg_sys::Query,
+    queries: &[*mut pg_sys::Query],
+    options: i32,
+    site: &Site,
+) -> Option<Settled> {
+    // SAFETY: as demanded of the caller.
+    unsafe {
+        let calls: Vec<_> = queries.iter().flat_map(|query| calls(*query, site)).collect();
+        if calls.is_empty() {
+            return None;
+        }
+        let identity = identity::acting();
+        let authority = cache::authority(&identity.user);
+        let policies = calls.into_iter().filter_map(|(query, slot, call)| {
+            if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
+                return None;
+            }
+            let ruling = authority.ruling(&call.doctype, &call.ptype).map_err(Fault::from).or_raise();
+            Some(Policy { query, slot, call, ruling })
+        });
+        let policies: Vec<_> = policies.collect();
+        let marks = nodes::alloc::<pg_sys::PlannerGlobal>(pg_sys::NodeTag::T_PlannerGlobal);
+        (*marks).parallelModeOK = true;
+        let joins = policies.iter().any(|policy| is_join(&policy.ruling.predicate))
+            && !is_updatable_cursor(statement, options)
+            && !policies.iter().any(|policy| few::seeks_extremes(policy.query))
+            && discreet::is_discreet(statement, &authority.site);
+        for policy in &policies {
+            let Some(table) = Table::open(policy.call.relation) else { continue };
+            let predicate = &policy.ruling.predicate;
+            let lowering = Lowering {
+                glob: marks,
+                query: policy.query,
+                row: policy.call.row,
+                table: &table,
+                doctype: &policy.call.doctype,
+                authority: &authority,
+                probes: !joins && few::wants_few(policy.query, &policy.call, &table),
+            };
+            let place = Place::find(policy.query, (*policy.call.row).varno);
+            match (predicate, place) {
+                (Predicate::Never, Some(place)) if can_be_empty(policy.query) => {
+                    *policy.slot = pg_sys::makeBoolConst(true, false);
+                    place.close();
+                }
+                (_, Some(place)) if joins && is_join(predicate) => {
+                    *policy.slot = pg_sys::makeBoolConst(true, false);
+                    place.filter(lowering.lower(predicate));
+                    stamp::mark_joined(marks);
+                }
+                _ => *policy.slot = lowering.lower(predicate),
+            }
+        }
+        stamp::mark(marks, &identity, &authority);
+        Some(Settled { marks })
+    }
+}
+
+impl Settled {
+    /// The options with which the statement may be planned now.
+    pub fn options(&self, options: i32) -> i32 {
+        // SAFETY: alive as long as the statement that is being planned.
+        let may_be_parallel = unsafe { (*self.marks).parallelModeOK };
+        if may_be_parallel { options } else { options & !(pg_sys::CURSOR_OPT_PARALLEL_OK as i32) }
+    }
+
+    /// Marks the plan that was made of the statement.
+    ///
+    /// # Safety
+    /// A finished plan, in the memory context of the statement.
+    pub unsafe fn mark(&self, plan: *mut pg_sys::PlannedStmt) {
+        // SAFETY: lists of OIDs, and lists of nodes.
+        unsafe {
+            (*plan).relationOids =
+                pg_sys::list_concat_unique_oid((*plan).relationOids, (*self.marks).relationOids);
+            (*plan).invalItems = pg_sys::list_concat((*plan).invalItems, (*self.marks).invalItems);
+        }
+    }
+}
+
+/// docperm's policies on the tables of one query.
+unsafe fn calls(
+    query: *mut pg_sys::Query,
+    site: &Site,
+) -> Vec<(*mut pg_sys::Query, *mut *mut pg_sys::Node, PolicyCall)> {
+    // SAFETY: a query tree; a policy is an item of a list of expressions.
+    unsafe {
+        let policies =
+            items::<pg_sys::RangeTblEntry>((*query).rtable).flat_map(|entry| slots((*entry).securityQuals));
+        let calls = policies.filter_map(|slot| {
+            if !is_permits(*slot, site) {
+                return None;
+            }
+            let call = (*slot).cast::<pg_sys::FuncExpr>();
+            Some((query, slot, PolicyCall::read(query, (*call).args)?))
+        });
+        calls.collect()
+    }
+}
+
+/// Where a list's items are kept.
+unsafe fn slots(list: *mut pg_sys::List) -> impl Iterator<Item = *mut *mut pg_sys::Node> {
+    // SAFETY: cells are within the list's length.
+    unsafe {
+        let length = if list.is_null() { 0 } else { (*list).length as usize };
+        (0..length).map(move |index| (&raw mut (*(*list).elements.add(index)).ptr_value).cast())
+    }
+}
+
+/// A condition on related rows that PostgreSQL can make a join of: one that has to hold whatever else does.
+fn is_join(predicate: &Predicate) -> bool {
+    match predicate {
+        Predicate::Parent(..) | Predicate::EveryChild(..) => true,
+        Predicate::All(parts) => parts.iter().any(is_join),
+        _ => false,
+    }
+}
+
+/// A query that may be given a condition that is never true.
+unsafe fn can_be_empty(query: *mut pg_sys::Query) -> bool {
+    use pg_sys::CmdType::{CMD_DELETE, CMD_SELECT, CMD_UPDATE};
+    // SAFETY: a query tree.
+    unsafe { [CMD_SELECT, CMD_UPDATE, CMD_DELETE].contains(&(*query).commandType) }
+}
+
+/// A cursor on one table, whose row UPDATE and DELETE ... WHERE CURRENT OF may want: they find it in no join.
+unsafe fn is_updatable_cursor(statement: *mut pg_sys::Query, options: i32) -> bool {
+    // SAFETY: a query tree.
+    unsafe { options & pg_sys::CURSOR_OPT_FAST_PLAN as i32 != 0 && few::only_table(statement).is_some() }
+}
