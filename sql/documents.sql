@@ -34,34 +34,86 @@ COMMENT ON FUNCTION docperm._documents_created() IS
     'Internal: trigger on protected tables that refuses a name under which rows of child tables wait; its argument names the doctype';
 
 
-CREATE FUNCTION docperm._dress_documents(relation regclass, doctype text) RETURNS void
+CREATE FUNCTION docperm._watch_documents(relation regclass, doctype text, happening text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    happening record;
+    event   text;
+    handler name;
 BEGIN
     -- After the statement, whose rows are final only then: a trigger may give a document yet
     -- another name, on its way into another partition as well, and two documents may exchange
     -- theirs. Each partition has its own, for statements that name the partition.
-    FOR happening IN
-        SELECT v.name, v.event, v.function
-          FROM (VALUES ('created',   'INSERT ON %s REFERENCING NEW TABLE AS after',                     '_documents_created'),
-                       ('deleted',   'DELETE ON %s REFERENCING OLD TABLE AS before',                    '_documents_deleted'),
-                       ('truncated', 'TRUNCATE ON %s',                                                  '_documents_deleted'),
-                       ('renamed',   'UPDATE ON %s REFERENCING OLD TABLE AS before NEW TABLE AS after', '_documents_renamed'))
-               AS v (name, event, function)
-    LOOP
-        EXECUTE format('CREATE TRIGGER docperm_document_%s AFTER ', happening.name)
-             || format(happening.event, relation)
-             || format(' FOR EACH STATEMENT EXECUTE FUNCTION docperm.%I(%L)', happening.function, doctype);
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_document_%s', relation, happening.name);
-    END LOOP;
+    SELECT v.event, v.handler INTO STRICT event, handler
+      FROM (VALUES ('created',   'INSERT ON %s REFERENCING NEW TABLE AS after',                     '_documents_created'),
+                   ('deleted',   'DELETE ON %s REFERENCING OLD TABLE AS before',                    '_documents_deleted'),
+                   ('truncated', 'TRUNCATE ON %s',                                                  '_documents_deleted'),
+                   ('renamed',   'UPDATE ON %s REFERENCING OLD TABLE AS before NEW TABLE AS after', '_documents_renamed'))
+           AS v (happening, event, handler)
+     WHERE v.happening = _watch_documents.happening;
+    EXECUTE format('CREATE TRIGGER docperm_document_%s AFTER ', happening)
+         || format(event, relation)
+         || format(' FOR EACH STATEMENT EXECUTE FUNCTION docperm.%I(%L)', handler, doctype);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_document_%s', relation, happening);
+END
+$$;
+
+COMMENT ON FUNCTION docperm._watch_documents(regclass, text, text) IS
+    'Internal: gives one table the trigger for documents that are created, deleted, truncated or renamed';
+
+
+CREATE FUNCTION docperm._dress_documents(relation regclass, doctype text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM docperm._watch_documents(relation, doctype, v.happening)
+       FROM (VALUES ('deleted'), ('truncated'), ('renamed')) AS v (happening);
+    -- New documents cost what others do unless there are rows that could wait for them.
+    IF EXISTS (SELECT
+                 FROM docperm.doctypes AS child
+                WHERE child.parent_column IS NOT NULL
+                  AND coalesce(child.parent_doctype, doctype) = doctype) THEN
+        PERFORM docperm._watch_documents(relation, doctype, 'created');
+    END IF;
 END
 $$;
 
 COMMENT ON FUNCTION docperm._dress_documents(regclass, text) IS
     'Internal: gives one table the triggers that keep what stands beside its documents in step with them';
+
+
+CREATE FUNCTION docperm._watch_parents() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- A restore brings the triggers of the tables itself.
+    IF docperm._restoring() THEN
+        RETURN NULL;
+    END IF;
+    PERFORM docperm._watch_documents(part.relation, parent.name, 'created')
+       FROM docperm.doctypes AS parent
+      CROSS JOIN LATERAL unnest(parent.relation || parent.partitions) AS part (relation)
+       JOIN pg_catalog.pg_class AS c ON c.oid = part.relation
+      WHERE parent.parent_column IS NULL
+        AND parent.name = coalesce(NEW.parent_doctype, parent.name)
+        AND NOT EXISTS (SELECT
+                          FROM pg_catalog.pg_trigger AS t
+                         WHERE t.tgrelid = part.relation
+                           AND t.tgname  = 'docperm_document_created');
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._watch_parents() IS
+    'Internal: trigger that lets new documents of a doctype be looked at as soon as it has a child table';
+
+CREATE TRIGGER watch_parents
+    AFTER INSERT OR UPDATE OF parent_doctype, parent_column ON docperm.doctypes
+    FOR EACH ROW WHEN (NEW.parent_column IS NOT NULL)
+    EXECUTE FUNCTION docperm._watch_parents();
 
 
 CREATE FUNCTION docperm._undress_documents(relation regclass) RETURNS void

@@ -123,6 +123,32 @@ fn rows_that_a_document_left_behind_become_nobody_elses() {
 }
 
 #[test]
+fn new_documents_are_looked_at_as_soon_as_there_is_a_child_table() {
+    let mut w = world_with(
+        "CREATE TABLE a (name text, y int, PRIMARY KEY (name, y)) PARTITION BY LIST (y);
+         CREATE TABLE a_1 PARTITION OF a FOR VALUES IN (1);
+         CREATE TABLE b (name text PRIMARY KEY);
+         CREATE TABLE line (id int PRIMARY KEY, parent text, kind text);
+         INSERT INTO line VALUES (1, 'X', 'A'), (2, 'X', 'B');
+         SELECT docperm.protect('a', 'A');",
+    );
+    w.rule("A", "Clerk", "{create}");
+    let (whole, part) = ("INSERT INTO a VALUES ('X', 1)", "INSERT INTO a_1 VALUES ('X', 1)");
+    let watched = "SELECT count(*) FROM pg_trigger WHERE tgname = 'docperm_document_created'";
+    assert_eq!(one(&mut w.admin, watched), "0");
+    assert!(w.try_as(ANN, whole).is_ok() && w.try_as(ANN, part).is_ok());
+    w.sql("SELECT docperm.protect('line', 'Line', parent_column => 'parent', parenttype_column => 'kind')");
+    assert!(w.denied(ANN, whole) == "42501" && w.denied(ANN, part) == "42501");
+    // Those that come later, tables and parts of tables.
+    w.sql("SELECT docperm.protect('b', 'B'); CREATE TABLE a_2 PARTITION OF a FOR VALUES IN (2)");
+    w.grant_tables();
+    w.rule("B", "Clerk", "{create}");
+    assert_eq!(w.denied(ANN, "INSERT INTO b VALUES ('X')"), "42501");
+    assert_eq!(w.denied(ANN, "INSERT INTO a_2 VALUES ('X', 2)"), "42501");
+    assert!(w.try_as(ANN, "INSERT INTO a_2 VALUES ('Y', 2)").is_ok());
+}
+
+#[test]
 fn rows_left_behind_hinder_neither_administrators_nor_whom_it_is_switched_off_for() {
     let create = "INSERT INTO orders VALUES ('O-1', 'ann@erp.test')";
     let mut w = orders();

@@ -211,6 +211,13 @@ fn where_it_cannot_be_told_whose_a_share_is_it_is_nobodys() {
     w.sql("UPDATE note SET name = 'B' WHERE name = 'A'");
     assert!(shared(&mut w).is_empty());
     assert_eq!(one(&mut w.acting(BOB), "SELECT count(*) FROM note"), "0");
+    // A name of two documents, each of which gets another.
+    let mut w = world_with(PARTITIONED);
+    w.sql("INSERT INTO note VALUES (2, 'A', 'another a')");
+    share(&mut w, "A");
+    share(&mut w, "C");
+    w.sql("UPDATE note SET name = name || year");
+    assert_eq!(shared(&mut w), ["C1 {read}"]);
     // A row that is kept back on its way.
     let mut w = world_with(PARTITIONED);
     w.sql(

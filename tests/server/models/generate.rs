@@ -110,6 +110,10 @@ impl Model {
             0 => None,
             1 if self.flavour.is_text(doctype, column) => Some(String::new()),
             2 => Some(self.flavour.name(target, 99)),
+            // Names that a key may be unable to hold, or would write otherwise.
+            3 if self.flavour.is_text(doctype, column) => {
+                Some(chance.of(&["no name", "01", " 1", "1.0", "+1", "99999999999999999999"]).to_owned())
+            }
             _ => self.some_name(chance, target),
         }
     }

@@ -1,4 +1,4 @@
-//! The tables, in four flavours of key types, trees and child tables. One database has one flavour.
+//! The tables, in five flavours of key types, trees and child tables. One database has one flavour.
 
 /// Documents with an owner and three links.
 pub const DOC: &str = "Doc";
@@ -43,7 +43,7 @@ pub struct Flavour {
     parent: &'static str,
 }
 
-pub static FLAVOURS: [Flavour; 4] = [
+pub static FLAVOURS: [Flavour; 5] = [
     Flavour {
         tree: Tree::Parent,
         parentage: Parentage::ByType,
@@ -74,6 +74,15 @@ pub static FLAVOURS: [Flavour; 4] = [
         submittable: true,
         keys: ["varchar(20)", "bigint", "int", "uuid"],
         links: ["bigint", "int", "int"],
+        parent: "text",
+    },
+    // Texts that name documents with keys of every type.
+    Flavour {
+        tree: Tree::Parent,
+        parentage: Parentage::ByType,
+        submittable: true,
+        keys: ["int", "bigint", "uuid", "text"],
+        links: ["text", "bigint", "text"],
         parent: "text",
     },
 ];
