@@ -64,7 +64,13 @@ fn logins(database: &Database, admin: &mut Client) {
             let kind = (turn + round) % kinds.len();
             // The count is off but for this account.
             let is_locked = kinds[kind].0 == "locked account";
-            run(admin, &format!("UPDATE docperm.settings SET allow_consecutive_login_attempts = {}", i32::from(is_locked) * 1000));
+            run(
+                admin,
+                &format!(
+                    "UPDATE docperm.settings SET allow_consecutive_login_attempts = {}",
+                    i32::from(is_locked) * 1000
+                ),
+            );
             taken[kind].push(time(&mut client, &kinds[kind].1));
         }
     }
@@ -108,10 +114,7 @@ fn sessions(database: &Database, admin: &mut Client) {
         again.push(time(&mut client, &resume(known)));
         by_key.push(time(&mut client, &resume(&key)));
         transaction.push(time(&mut client, "BEGIN; SELECT pg_backend_pid(); COMMIT"));
-        acting.push(time(
-            &mut client,
-            &format!("BEGIN; {}; SELECT pg_backend_pid(); COMMIT", resume(known)),
-        ));
+        acting.push(time(&mut client, &format!("BEGIN; {}; SELECT pg_backend_pid(); COMMIT", resume(known))));
     }
     println!("\nround trips, median of {}; ratio to a statement that does nothing", tokens.len() - 1);
     let base = median(nothing);
