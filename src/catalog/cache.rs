@@ -105,15 +105,10 @@ impl Authority {
         set
     }
 
-    /// The sets that plans test rows against.
-    pub fn tested_sets(&self) -> Vec<Rc<TypedSet>> {
+    /// The sets of these numbers.
+    pub fn sets(&self, is_wanted: impl Fn(u32) -> bool) -> Vec<Rc<TypedSet>> {
         let sets = self.person.sets.borrow();
-        sets.values().filter(|set| set.is_tested_against()).cloned().collect()
-    }
-
-    /// There is one of [`tested_sets`](Self::tested_sets).
-    pub fn has_tested_sets(&self) -> bool {
-        self.person.sets.borrow().values().any(|set| set.is_tested_against())
+        sets.values().filter(|set| is_wanted(set.id)).cloned().collect()
     }
 
     /// The channels and tables whose messages end it.

@@ -24,7 +24,6 @@ pub struct TypedSet {
     members: Members,
     names: Rc<ValueSet>,
     array: OnceCell<OwnedArray>,
-    tested_against: Cell<bool>,
 }
 
 enum Members {
@@ -51,15 +50,8 @@ impl TypedSet {
             _ => Members::Generic(Generic::build(names, type_oid, collation)),
         };
         let id = NEXT_ID.with(|next| next.replace(next.get().wrapping_add(1)));
-        let set = Rc::new(TypedSet {
-            id,
-            secret,
-            type_oid,
-            members,
-            names: names.clone(),
-            array: OnceCell::new(),
-            tested_against: Cell::new(false),
-        });
+        let set =
+            Rc::new(TypedSet { id, secret, type_oid, members, names: names.clone(), array: OnceCell::new() });
         REGISTRY.with_borrow_mut(|registry| {
             registry.retain(|_, known| known.strong_count() > 0);
             registry.insert(id, Rc::downgrade(&set))
@@ -92,16 +84,6 @@ impl TypedSet {
     pub fn array(&self, or_empty: bool) -> pg_sys::Datum {
         let array = self.array.get_or_init(|| OwnedArray::build(&self.names, self.type_oid));
         if or_empty { array.with_empty } else { array.plain }
-    }
-
-    /// Notes that a plan tests rows against it.
-    pub fn note_test(&self) {
-        self.tested_against.set(true);
-    }
-
-    /// A plan tests rows against it.
-    pub fn is_tested_against(&self) -> bool {
-        self.tested_against.get()
     }
 
     /// Parallel workers can be given the set.

@@ -1,7 +1,9 @@
-//! Whether a query will want few of a table's rows.
+//! Whether a query will want few of a table's rows, or one.
 //!
 //! Where a policy on related rows is a sub-query, PostgreSQL chooses between looking them up one by one and reading all of
-//! them into a hash table. It chooses by how many rows the table would give, whatever a LIMIT leaves of them.
+//! them into a hash table. It chooses by how many rows the table would give, whatever a LIMIT leaves of them. A list of
+//! permitted values is estimated value by value when it is planned and hashed each time it is executed, which for one row is
+//! more work than all the rest.
 
 use std::ffi::c_int;
 
@@ -11,25 +13,154 @@ use super::discreet::is_extreme;
 use super::support::PolicyCall;
 use super::walk::{items, walk_expression};
 use crate::catalog::scan::Table;
+use crate::identity::settings;
+use crate::rules::Predicate;
 
 /// More rows than these are many.
 const FEW: i64 = 1000;
 
-/// Whether the query stops after few rows of the table, because of a LIMIT in the order of one of its indexes or in none, or
-/// because it asks for the first or last value.
+/// How many of a table's rows a query wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// One, found by a unique key or inserted.
+    One,
+    /// The first or the last by a column, for which PostgreSQL reads one row if there is an index.
+    Extreme,
+    /// The first few in the order of one of its indexes, or in none.
+    Few,
+    /// Any number.
+    Many,
+}
+
+/// How many rows of `table` the query wants, as far as it matters for the predicate.
 ///
 /// # Safety
 /// A query tree that is about to be planned, in which `call` is about `table`.
-pub unsafe fn wants_few(query: *mut pg_sys::Query, call: &PolicyCall, table: &Table) -> bool {
+pub unsafe fn wanted(
+    query: *mut pg_sys::Query,
+    call: &PolicyCall,
+    table: &Table,
+    predicate: &Predicate,
+) -> Wanted {
+    let is_related = matters(predicate, false);
     // SAFETY: as demanded of the caller.
-    unsafe { seeks_extremes(query) || is_limited(&*query) && comes_in_order(query, call, table) }
+    unsafe {
+        if matters(predicate, true) && finds_one(query, call, table) {
+            Wanted::One
+        } else if is_related && seeks_extremes(query) {
+            Wanted::Extreme
+        } else if is_related && is_limited(&*query) && comes_in_order(query, call, table) {
+            Wanted::Few
+        } else {
+            Wanted::Many
+        }
+    }
 }
 
-/// Nothing but min() and max() of one table, for which PostgreSQL reads one row if there is an index for them.
-///
-/// # Safety
-/// A query tree that is about to be planned.
-pub unsafe fn seeks_extremes(query: *mut pg_sys::Query) -> bool {
+/// The predicate is about related rows, or holds a list that is long for one row.
+fn matters(predicate: &Predicate, by_list: bool) -> bool {
+    match predicate {
+        Predicate::OneOf { values, .. } => by_list && values.len() > FOR_ONE_ROW,
+        Predicate::All(parts) | Predicate::Any(parts) => parts.iter().any(|part| matters(part, by_list)),
+        Predicate::Parent(..) | Predicate::EveryChild(..) => true,
+        Predicate::Always | Predicate::Never | Predicate::Blank { .. } | Predicate::Is { .. } => false,
+    }
+}
+
+impl Wanted {
+    /// Up to how many permitted values become constants.
+    pub fn inline_values(self) -> usize {
+        let most = settings::max_inline_values();
+        if self == Wanted::One { most.min(FOR_ONE_ROW) } else { most }
+    }
+
+    /// A join with related rows is worth planning.
+    pub fn is_for_joins(self) -> bool {
+        matches!(self, Wanted::Few | Wanted::Many)
+    }
+}
+
+/// Up to so many constants PostgreSQL compares one after another.
+const FOR_ONE_ROW: usize = 8;
+
+/// Whether the query looks one row up by a unique key, or inserts one.
+unsafe fn finds_one(query: *mut pg_sys::Query, call: &PolicyCall, table: &Table) -> bool {
+    // SAFETY: a query tree; conditions are expressions.
+    unsafe {
+        let join_tree = &*(*query).jointree;
+        if (*query).commandType == pg_sys::CmdType::CMD_INSERT {
+            return join_tree.fromlist.is_null();
+        }
+        let is_key = |condition| {
+            compared_column(condition, (*call.row).varno)
+                .is_some_and(|column| has_index(table, |index| index.is_unique && index.columns == [column]))
+        };
+        match join_tree.quals.as_ref().map(|quals| quals.type_) {
+            None => false,
+            Some(pg_sys::NodeTag::T_List) => items(join_tree.quals.cast()).any(is_key),
+            Some(pg_sys::NodeTag::T_BoolExpr) => {
+                let conditions = &*join_tree.quals.cast::<pg_sys::BoolExpr>();
+                conditions.boolop == pg_sys::BoolExprType::AND_EXPR && items(conditions.args).any(is_key)
+            }
+            Some(_) => is_key(join_tree.quals),
+        }
+    }
+}
+
+/// The column of the table that the condition says to be equal to a constant or parameter.
+unsafe fn compared_column(condition: *mut pg_sys::Node, table: c_int) -> Option<i16> {
+    // SAFETY: the tags tell what the nodes are.
+    unsafe {
+        if (*condition).type_ != pg_sys::NodeTag::T_OpExpr {
+            return None;
+        }
+        let comparison = &*condition.cast::<pg_sys::OpExpr>();
+        let mut arguments = items::<pg_sys::Node>(comparison.args).map(|node| without_relabelling(node));
+        let (left, right) = (arguments.next()?, arguments.next()?);
+        let column = |node: *mut pg_sys::Node| {
+            if (*node).type_ != pg_sys::NodeTag::T_Var {
+                return None;
+            }
+            let variable = &*node.cast::<pg_sys::Var>();
+            (variable.varno == table && variable.varlevelsup == 0).then_some(variable.varattno)
+        };
+        let found = match (column(left), column(right)) {
+            (Some(found), None) if is_value(right) => found,
+            (None, Some(found)) if is_value(left) => found,
+            _ => return None,
+        };
+        let mut meanings =
+            items::<pg_sys::OpBtreeInterpretation>(pg_sys::get_op_btree_interpretation(comparison.opno));
+        meanings.any(|meaning| (*meaning).strategy == pg_sys::BTEqualStrategyNumber as c_int).then_some(found)
+    }
+}
+
+/// A constant or parameter, or what it is converted to.
+unsafe fn is_value(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the tags tell what the nodes are.
+    unsafe {
+        let node = without_relabelling(node);
+        match (*node).type_ {
+            pg_sys::NodeTag::T_Const | pg_sys::NodeTag::T_Param => true,
+            pg_sys::NodeTag::T_FuncExpr => {
+                let mut arguments = items::<pg_sys::Node>((*node.cast::<pg_sys::FuncExpr>()).args);
+                arguments.all(|argument| is_value(argument))
+            }
+            _ => false,
+        }
+    }
+}
+
+unsafe fn without_relabelling(node: *mut pg_sys::Node) -> *mut pg_sys::Node {
+    // SAFETY: the tag tells what the node is.
+    unsafe {
+        let is_relabelled = (*node).type_ == pg_sys::NodeTag::T_RelabelType;
+        if is_relabelled { (*node.cast::<pg_sys::RelabelType>()).arg.cast() } else { node }
+    }
+}
+
+/// Nothing but min() and max() of one table.
+unsafe fn seeks_extremes(query: *mut pg_sys::Query) -> bool {
     // SAFETY: as demanded of the caller.
     unsafe {
         (*query).hasAggs
@@ -132,6 +263,18 @@ unsafe fn comes_in_order(query: *mut pg_sys::Query, call: &PolicyCall, table: &T
 
 /// An index begins with the column.
 unsafe fn leads_an_index(column: i16, table: &Table) -> bool {
+    // SAFETY: as in `has_index`.
+    unsafe { has_index(table, |index| index.columns[0] == column) }
+}
+
+/// What is known of an index.
+struct Index<'a> {
+    columns: &'a [i16],
+    is_unique: bool,
+}
+
+/// The table has an index of that kind.
+unsafe fn has_index(table: &Table, is_wanted: impl Fn(&Index) -> bool) -> bool {
     // SAFETY: an open table; the tuples of the cache are let go of.
     unsafe {
         let indexes = pg_sys::RelationGetIndexList(table.as_raw());
@@ -142,10 +285,16 @@ unsafe fn leads_an_index(column: i16, table: &Table) -> bool {
             if tuple.is_null() {
                 return false;
             }
-            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_index>();
-            let first = *(*form).indkey.values.as_ptr();
+            let form = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_index>();
+            let is_partial =
+                !pg_sys::heap_attisnull(tuple, pg_sys::Anum_pg_index_indpred as _, std::ptr::null_mut());
+            let index = Index {
+                columns: form.indkey.values.as_slice(form.indnkeyatts as usize),
+                is_unique: form.indisunique && form.indisvalid,
+            };
+            let found = !is_partial && is_wanted(&index);
             pg_sys::ReleaseSysCache(tuple);
-            first == column
+            found
         })
     }
 }

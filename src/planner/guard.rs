@@ -107,21 +107,24 @@ unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags:
         if CAME_LATE.replace(false) {
             invalidation::forget_identity();
         }
-        if made_from.is_some() && stamp::is_joined((*query).plannedstmt) {
+        // Here, because the check may have exchanged it.
+        let plan = (*query).plannedstmt;
+        let is_tested = |set| stamp::tested(plan).any(|tested| tested == set);
+        if made_from.is_some() && stamp::is_joined(plan) {
             fetch_parameters((*query).params);
         }
         if let Some(authority) = &made_from
-            && (*(*query).plannedstmt).parallelModeNeeded
-            && parallel::share_sets(authority).is_err()
+            && (*plan).parallelModeNeeded
+            && parallel::share_sets(authority, is_tested).is_err()
         {
-            (*query).plannedstmt = without_workers((*query).plannedstmt);
+            (*query).plannedstmt = without_workers(plan);
         }
         match NEXT_EXECUTOR_START {
             Some(next) => next(query, flags),
             None => pg_sys::standard_ExecutorStart(query, flags),
         }
         if let Some(authority) = made_from
-            && authority.has_tested_sets()
+            && stamp::tested(plan).next().is_some()
         {
             // The sets that the plan names stay, whatever changes while the query runs.
             pgrx::PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(authority);

@@ -11,7 +11,6 @@ use super::{membership, nodes};
 use crate::catalog::cache::Authority;
 use crate::catalog::scan::Table;
 use crate::catalog::values::{self, Equality};
-use crate::identity::settings;
 use crate::rules::{Predicate, ValueSet};
 
 /// Where the nodes go.
@@ -30,6 +29,8 @@ pub struct Lowering<'a> {
     pub authority: &'a Authority,
     /// Related rows are to be looked up one by one, because few rows of the table are wanted.
     pub probes: bool,
+    /// Up to how many permitted values become constants.
+    pub inline_values: usize,
 }
 
 /// A column as an operand of its type's equality.
@@ -92,7 +93,7 @@ impl Lowering<'_> {
     }
 
     fn is_inline(&self, values: &ValueSet) -> bool {
-        values.len() <= settings::max_inline_values()
+        values.len() <= self.inline_values
     }
 
     unsafe fn one_of(&self, column: &str, names: &Rc<ValueSet>, or_empty: bool) -> *mut pg_sys::Node {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
-use super::{nodes, parallel};
+use super::{nodes, parallel, stamp};
 use crate::catalog::flat_set::FlatSet;
 use crate::catalog::typed_set::{self, TypedSet};
 use crate::catalog::values::Equality;
@@ -30,7 +30,7 @@ pub unsafe fn test(
             // Workers could not be given the set: this statement has none.
             (*glob).parallelModeOK = false;
         }
-        set.note_test();
+        stamp::mark_tested(glob, set.id);
         let mut arguments = PgList::<pg_sys::Node>::new();
         arguments.push(operand);
         arguments.push(bigint(set.id.into()));

@@ -23,18 +23,21 @@ thread_local! {
     static ATTACHED: &'static RefCell<HashMap<u32, SharedSet>> = Box::leak(Box::default());
 }
 
-/// Shares the large sets that a parallel plan of `authority` may test against. If there is no room, the plan must not run
-/// in parallel.
-pub fn share_sets(authority: &Authority) -> Result<(), NoRoom> {
-    let sets = authority.tested_sets();
+/// Shares the sets of `authority` that a parallel plan tests against. If there is no room, the plan must not run in parallel.
+pub fn share_sets(authority: &Authority, is_tested: impl Fn(u32) -> bool) -> Result<(), NoRoom> {
+    let sets = authority.sets(is_tested);
     if sets.is_empty() {
         return Ok(());
     }
     let directory = SHARED.with(|shared| {
         let mut shared = shared.borrow_mut();
         for set in &sets {
-            if !shared.iter().any(|(id, _)| *id == set.id) {
-                shared.push_back((set.id, set.share().ok_or(NoRoom)?));
+            match shared.iter().position(|(id, _)| *id == set.id) {
+                Some(position) => {
+                    let known = shared.remove(position);
+                    shared.extend(known);
+                }
+                None => shared.push_back((set.id, set.share().ok_or(NoRoom)?)),
             }
         }
         while shared.len() > KEPT_SEGMENTS.max(sets.len()) {

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use super::discreet::{self, is_permits};
-use super::few;
+use super::few::{self, Wanted};
 use super::join_tree::Place;
 use super::lower::Lowering;
 use super::nodes;
@@ -38,7 +38,15 @@ struct Policy {
     query: *mut pg_sys::Query,
     slot: *mut *mut pg_sys::Node,
     call: PolicyCall,
+    table: Table,
     ruling: Rc<Ruling>,
+    wanted: Wanted,
+}
+
+impl Policy {
+    fn is_for_join(&self) -> bool {
+        is_join(&self.ruling.predicate) && self.wanted.is_for_joins()
+    }
 }
 
 /// Puts what they come to for whoever acts in place of the policies in `statement`, whose queries are `queries`.
@@ -64,34 +72,36 @@ pub unsafe fn settle(
                 return None;
             }
             let ruling = authority.ruling(&call.doctype, &call.ptype).map_err(Fault::from).or_raise();
-            Some(Policy { query, slot, call, ruling })
+            let table = Table::open(call.relation)?;
+            let wanted = few::wanted(query, &call, &table, &ruling.predicate);
+            Some(Policy { query, slot, call, table, ruling, wanted })
         });
         let policies: Vec<_> = policies.collect();
         let marks = nodes::alloc::<pg_sys::PlannerGlobal>(pg_sys::NodeTag::T_PlannerGlobal);
         (*marks).parallelModeOK = true;
-        let joins = policies.iter().any(|policy| is_join(&policy.ruling.predicate))
+        let may_join = policies.iter().any(Policy::is_for_join)
             && !is_updatable_cursor(statement, options)
-            && !policies.iter().any(|policy| few::seeks_extremes(policy.query))
             && discreet::is_discreet(statement, &authority.site);
         for policy in &policies {
-            let Some(table) = Table::open(policy.call.relation) else { continue };
-            let predicate = &policy.ruling.predicate;
+            let joins = may_join && policy.is_for_join();
             let lowering = Lowering {
                 glob: marks,
                 query: policy.query,
                 row: policy.call.row,
-                table: &table,
+                table: &policy.table,
                 doctype: &policy.call.doctype,
                 authority: &authority,
-                probes: !joins && few::wants_few(policy.query, &policy.call, &table),
+                probes: !joins && policy.wanted != Wanted::Many,
+                inline_values: policy.wanted.inline_values(),
             };
+            let predicate = &policy.ruling.predicate;
             let place = Place::find(policy.query, (*policy.call.row).varno);
             match (predicate, place) {
                 (Predicate::Never, Some(place)) if can_be_empty(policy.query) => {
                     *policy.slot = pg_sys::makeBoolConst(true, false);
                     place.close();
                 }
-                (_, Some(place)) if joins && is_join(predicate) => {
+                (_, Some(place)) if joins => {
                     *policy.slot = pg_sys::makeBoolConst(true, false);
                     place.filter(lowering.lower(predicate));
                     stamp::mark_joined(marks);

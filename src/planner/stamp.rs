@@ -48,6 +48,28 @@ pub unsafe fn mark_joined(glob: *mut pg_sys::PlannerGlobal) {
     unsafe { add(glob, JOINED, 0) }
 }
 
+/// Marks the plan in the making as one that tests rows against the set of that number.
+///
+/// # Safety
+/// As of [`mark`].
+pub unsafe fn mark_tested(glob: *mut pg_sys::PlannerGlobal, set: u32) {
+    // SAFETY: as demanded of the caller.
+    unsafe {
+        if !numbers((*glob).invalItems, TESTED).any(|known| known == set) {
+            add(glob, TESTED, set);
+        }
+    }
+}
+
+/// The numbers of the sets that the plan tests rows against.
+///
+/// # Safety
+/// A finished plan.
+pub unsafe fn tested(plan: *mut pg_sys::PlannedStmt) -> impl Iterator<Item = u32> {
+    // SAFETY: as demanded of the caller.
+    unsafe { numbers((*plan).invalItems, TESTED) }
+}
+
 /// Whether a policy has become a join in the plan.
 ///
 /// # Safety
@@ -61,6 +83,8 @@ pub unsafe fn is_joined(plan: *mut pg_sys::PlannedStmt) -> bool {
 const STAMP: i32 = i32::from_be_bytes(*b"dprm");
 /// That of the mark of joined policies.
 const JOINED: i32 = i32::from_be_bytes(*b"dprj");
+/// That of the numbers of sets.
+const TESTED: i32 = i32::from_be_bytes(*b"dprt");
 
 unsafe fn add(glob: *mut pg_sys::PlannerGlobal, kind: i32, number: u32) {
     // SAFETY: a list in the planner's memory; the node is what its tag says.

@@ -2,6 +2,7 @@
 
 use pgrx::{PgList, pg_sys};
 
+use super::few::{self, Wanted};
 use super::{guard, lower, stamp};
 use crate::catalog::cache;
 use crate::catalog::scan::Table;
@@ -72,6 +73,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     let table = Table::open(call.relation)?;
     // SAFETY: the row is a Var of the query that `root` plans.
     unsafe {
+        let wanted = few::wanted((*request.root).parse, &call, &table, &ruling.predicate);
         let lowering = lower::Lowering {
             glob: (*request.root).glob,
             query: (*request.root).parse,
@@ -79,7 +81,8 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             table: &table,
             doctype: &call.doctype,
             authority: &authority,
-            probes: false,
+            probes: wanted == Wanted::One,
+            inline_values: wanted.inline_values(),
         };
         let condition = lowering.lower(&ruling.predicate);
         stamp::mark((*request.root).glob, &identity, &authority);

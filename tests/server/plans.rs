@@ -356,3 +356,40 @@ fn filters_that_could_tell_of_hidden_rows_wait_for_the_policy() {
     let generic = explain(&mut c, "EXECUTE p('title 0a1%')");
     assert!(!generic.contains("entry_title"), "{generic}");
 }
+
+/// A list of constants is estimated value by value and hashed at each execution, which is too much work for one row.
+#[test]
+fn one_row_by_its_key_is_tested_against_a_set() {
+    let mut w = world();
+    w.user("many@erp.test", &["Reader"]);
+    (0..50).for_each(|i| w.allow("many@erp.test", "Company", &format!("c{i}")));
+    let mut c = w.acting("many@erp.test");
+    c.batch_execute(
+        "SET plan_cache_mode = force_generic_plan; PREPARE by_id(int) AS SELECT id FROM entry WHERE $1 = id;
+         PREPARE by_company(text) AS SELECT id FROM entry WHERE company = $1",
+    )
+    .unwrap();
+    for (sql, is_tested) in [
+        ("SELECT * FROM entry WHERE id = 17", true),
+        ("SELECT * FROM entry WHERE title > 't' AND id = 17::bigint", true),
+        ("UPDATE entry SET amount = 0 WHERE id = 17", true),
+        ("SELECT * FROM entry JOIN company ON company.name = entry.company WHERE id = 17", true),
+        ("EXECUTE by_id(17)", true),
+        ("EXECUTE by_company('c3')", false),
+        ("SELECT * FROM entry WHERE id > 17", false),
+        ("SELECT * FROM entry WHERE id = 17 OR id = 18", false),
+        ("SELECT * FROM entry WHERE title = 'title 17'", false),
+    ] {
+        let plan = plan(&mut c, "many@erp.test", sql);
+        assert_eq!(
+            plan.contains("_is_permitted(entry.company") || plan.contains("_is_permitted(company"),
+            is_tested,
+            "{sql}\n{plan}"
+        );
+    }
+    for (id, rows) in [(17, 1), (60, 0), (100_000, 0)] {
+        assert_eq!(table(&mut c, &format!("EXECUTE by_id({id})")).len(), rows, "{id}");
+    }
+    let few = plan(&mut c, ONE, "SELECT * FROM entry WHERE id = 17");
+    assert!(!few.contains("_is_permitted"), "{few}");
+}
