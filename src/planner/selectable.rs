@@ -8,7 +8,7 @@ use crate::catalog::cache;
 use crate::catalog::scan::Table;
 use crate::entry_point::entry_point;
 use crate::fault::{Fault, OrRaise, SqlState};
-use crate::identity;
+use crate::identity::{self, settings};
 use crate::rules::{Asking, Predicate};
 
 entry_point! {
@@ -70,6 +70,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
             doctype: &doctype,
             authority: &authority,
             probes: false,
+            inline_values: settings::max_inline_values(),
         };
         let condition = lowering.lower(&selectable);
         stamp::mark((*request.root).glob, &identity, &authority);
