@@ -1,10 +1,11 @@
 //! Passwords: docperm.verify_password(), docperm.password_strength(), and what the functions in sql/passwords.sql are made of.
 
 use pgrx::iter::TableIterator;
-use pgrx::{name, pg_sys};
+use pgrx::name;
 
 use crate::auth::concealment::conceal_statement;
 use crate::auth::password::{self, Cost, Trouble, Verdict};
+use crate::auth::random;
 use crate::auth::strength::{self, Policy};
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{acting, is_database_superuser};
@@ -28,7 +29,7 @@ fn docperm_hash_password(password: &str, memory_kib: i32, iterations: i32, paral
         iterations: positive(iterations),
         parallelism: positive(parallelism),
     };
-    password::hash(password, random_bytes(), cost).or_raise()
+    password::hash(password, random::bytes().or_raise(), cost).or_raise()
 }
 
 /// Whether the password is that of the hash.
@@ -90,7 +91,7 @@ fn docperm_password_weakness(
 /// A token that nobody guesses.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reset_token() -> String {
-    random_bytes::<TOKEN_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
+    random::bytes::<TOKEN_BYTES>().or_raise().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether nobody acts but a database superuser.
@@ -101,19 +102,6 @@ fn docperm_is_database_superuser() -> bool {
 
 fn texts(array: &[Option<String>]) -> Vec<&str> {
     array.iter().flatten().map(String::as_str).collect()
-}
-
-/// From PostgreSQL's source of random numbers, which is that of the operating system or of OpenSSL.
-fn random_bytes<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    // SAFETY: the pointer and the length are those of the array.
-    let is_random = unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), N) };
-    if !is_random {
-        Fault::new(SqlState::ERRCODE_INTERNAL_ERROR, "no random numbers could be had")
-            .hint("The source of random numbers of the operating system does not answer.")
-            .raise();
-    }
-    bytes
 }
 
 impl From<Trouble> for Fault {

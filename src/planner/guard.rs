@@ -9,30 +9,16 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
+use super::next::{self, Next, guarded, next};
 use super::stamp::{self, Standing};
 use super::{leakproof, parallel, policies, replan};
 use crate::catalog::{cache, invalidation};
 use crate::fault::{Fault, SqlState};
 use crate::identity;
 
-static mut NEXT_PLANNER: pg_sys::planner_hook_type = None;
-static mut NEXT_EXECUTOR_START: pg_sys::ExecutorStart_hook_type = None;
-static mut NEXT_EXECUTOR_END: pg_sys::ExecutorEnd_hook_type = None;
-static mut NEXT_PROCESS_UTILITY: pg_sys::ProcessUtility_hook_type = None;
-
 /// Installs the hooks.
 pub fn install() {
-    // SAFETY: called once, when the library is loaded, by the only thread.
-    unsafe {
-        NEXT_PLANNER = pg_sys::planner_hook;
-        pg_sys::planner_hook = Some(plan);
-        NEXT_EXECUTOR_START = pg_sys::ExecutorStart_hook;
-        pg_sys::ExecutorStart_hook = Some(executor_start);
-        NEXT_EXECUTOR_END = pg_sys::ExecutorEnd_hook;
-        pg_sys::ExecutorEnd_hook = Some(executor_end);
-        NEXT_PROCESS_UTILITY = pg_sys::ProcessUtility_hook;
-        pg_sys::ProcessUtility_hook = Some(process_utility);
-    }
+    next::install(Next { planner: plan, executor_start, executor_end, process_utility });
 }
 
 thread_local! {
@@ -59,76 +45,135 @@ fn is_parallel_worker() -> bool {
 /// How often a statement is planned while permissions change.
 const ATTEMPTS: usize = 4;
 
-#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn plan(
     query: *mut pg_sys::Query,
     text: *const ::core::ffi::c_char,
     options: ::core::ffi::c_int,
     parameters: pg_sys::ParamListInfo,
 ) -> *mut pg_sys::PlannedStmt {
-    // SAFETY: called with a query that is to be planned; the planner spoils it, so that another attempt needs a copy.
+    // SAFETY: called with a query that is to be planned. This frame holds nothing to be dropped.
     unsafe {
-        let next = |query, options| match NEXT_PLANNER {
-            Some(next) => next(query, text, options, parameters),
-            None => pg_sys::standard_planner(query, text, options, parameters),
-        };
-        IS_IN_CHARGE.set(true);
-        if !(*query).hasRowSecurity || is_parallel_worker() {
-            return next(query, options);
-        }
-        let original = pg_sys::copyObjectImpl(query.cast());
-        let attempt = |query: *mut pg_sys::Query| {
-            let site = cache::site();
-            let queries = leakproof::promote(query, &site);
-            let settled = policies::settle(query, &queries, options, &site);
-            let options = settled.as_ref().map_or(options, |settled| settled.options(options));
-            let planned = next(query, options);
-            if let Some(settled) = settled {
-                settled.mark(planned);
+        let mut planning = guarded(|| Planning::begin(query, options));
+        loop {
+            let planned = (next().planner)(planning.query, text, planning.options, parameters);
+            if guarded(|| planning.ends_with(planned)) {
+                return planned;
             }
-            planned
-        };
-        let mut planned = attempt(query);
-        for _ in 1..ATTEMPTS {
-            if !matches!(stamp::standing(planned), Standing::Stale) {
-                break;
-            }
-            planned = attempt(pg_sys::copyObjectImpl(original).cast());
         }
-        planned
     }
 }
 
-#[pgrx::pg_guard]
+/// A statement that is being planned, as often as permissions change meanwhile.
+#[derive(Clone, Copy)]
+struct Planning {
+    /// What is planned now.
+    query: *mut pg_sys::Query,
+    /// With which options.
+    options: i32,
+    asked_options: i32,
+    /// A copy to plan again, because the planner spoils what it plans; NULL if policies are none of its business.
+    original: *mut pg_sys::Query,
+    settled: Option<policies::Settled>,
+    attempts: usize,
+}
+
+impl Planning {
+    unsafe fn begin(query: *mut pg_sys::Query, options: i32) -> Self {
+        IS_IN_CHARGE.set(true);
+        let mut planning = Planning {
+            query,
+            options,
+            asked_options: options,
+            original: std::ptr::null_mut(),
+            settled: None,
+            attempts: 0,
+        };
+        // SAFETY: as in `plan`.
+        unsafe {
+            if (*query).hasRowSecurity && !is_parallel_worker() {
+                planning.original = pg_sys::copyObjectImpl(query.cast()).cast();
+                planning.settle();
+            }
+        }
+        planning
+    }
+
+    /// Puts what policies come to in their place.
+    unsafe fn settle(&mut self) {
+        self.attempts += 1;
+        let site = cache::site();
+        // SAFETY: as in `plan`.
+        unsafe {
+            let queries = leakproof::promote(self.query, &site);
+            self.settled = policies::settle(self.query, &queries, self.asked_options, &site);
+        }
+        let settled = self.settled.as_ref();
+        self.options = settled.map_or(self.asked_options, |settled| settled.options(self.asked_options));
+    }
+
+    /// Whether this is the plan; otherwise there is another query to plan.
+    unsafe fn ends_with(&mut self, planned: *mut pg_sys::PlannedStmt) -> bool {
+        if self.original.is_null() {
+            return true;
+        }
+        // SAFETY: a finished plan; the copy is planned no more than once.
+        unsafe {
+            if let Some(settled) = &self.settled {
+                settled.mark(planned);
+            }
+            if self.attempts == ATTEMPTS || !matches!(stamp::standing(planned), Standing::Stale) {
+                return true;
+            }
+            self.query = pg_sys::copyObjectImpl(self.original.cast()).cast();
+            self.settle();
+        }
+        false
+    }
+}
+
 unsafe extern "C-unwind" fn executor_start(query: *mut pg_sys::QueryDesc, flags: ::core::ffi::c_int) {
-    // SAFETY: called by the executor with a query that is about to start.
+    // SAFETY: called by the executor with a query that is about to start. This frame holds nothing to be dropped.
+    unsafe {
+        let held = guarded(|| before_execution(query));
+        (next().executor_start)(query, flags);
+        if !held.is_null() {
+            // With the query, and not with what was current when it started.
+            pg_sys::MemoryContextSetParent(held, (*(*query).estate).es_query_cxt);
+        }
+    }
+}
+
+/// Checks and prepares. What must live as long as the query is in the memory that is returned, unless it is NULL.
+unsafe fn before_execution(query: *mut pg_sys::QueryDesc) -> pg_sys::MemoryContext {
+    // SAFETY: as in `executor_start`.
     unsafe {
         let made_from = if is_parallel_worker() { None } else { check(query) };
         if CAME_LATE.replace(false) {
             invalidation::forget_identity();
         }
+        let Some(authority) = made_from else { return std::ptr::null_mut() };
         // Here, because the check may have exchanged it.
         let plan = (*query).plannedstmt;
         let is_tested = |set| stamp::tested(plan).any(|tested| tested == set);
-        if made_from.is_some() && stamp::is_joined(plan) {
+        if stamp::is_joined(plan) {
             fetch_parameters((*query).params);
         }
-        if let Some(authority) = &made_from
-            && (*plan).parallelModeNeeded
-            && parallel::share_sets(authority, is_tested).is_err()
-        {
+        if (*plan).parallelModeNeeded && parallel::share_sets(&authority, is_tested).is_err() {
             (*query).plannedstmt = without_workers(plan);
         }
-        match NEXT_EXECUTOR_START {
-            Some(next) => next(query, flags),
-            None => pg_sys::standard_ExecutorStart(query, flags),
+        if stamp::tested(plan).next().is_none() {
+            return std::ptr::null_mut();
         }
-        if let Some(authority) = made_from
-            && stamp::tested(plan).next().is_some()
-        {
-            // The sets that the plan names stay, whatever changes while the query runs.
-            pgrx::PgMemoryContexts::For((*(*query).estate).es_query_cxt).leak_and_drop_on_delete(authority);
-        }
+        // The sets that the plan names stay, whatever changes while the query runs.
+        let held = pg_sys::AllocSetContextCreateInternal(
+            pg_sys::CurrentMemoryContext,
+            c"docperm sets".as_ptr(),
+            0,
+            1024,
+            1024,
+        );
+        pgrx::PgMemoryContexts::For(held).leak_and_drop_on_delete(authority);
+        held
     }
 }
 
@@ -192,26 +237,23 @@ fn refuse() -> ! {
     .raise()
 }
 
-#[pgrx::pg_guard]
 unsafe extern "C-unwind" fn executor_end(query: *mut pg_sys::QueryDesc) {
-    // SAFETY: called by the executor with a query that has ended.
+    // SAFETY: called by the executor with a query that has ended. This frame holds nothing to be dropped.
     unsafe {
-        match NEXT_EXECUTOR_END {
-            Some(next) => next(query),
-            None => pg_sys::standard_ExecutorEnd(query),
-        }
-        if !is_parallel_worker() && pg_sys::IsTransactionState() {
-            pg_sys::AcceptInvalidationMessages();
-        }
+        (next().executor_end)(query);
+        guarded(|| {
+            if !is_parallel_worker() && pg_sys::IsTransactionState() {
+                pg_sys::AcceptInvalidationMessages();
+            }
+        });
     }
 }
 
-#[pgrx::pg_guard]
 // The hook's signature is PostgreSQL's.
 #[allow(clippy::too_many_arguments)]
 unsafe extern "C-unwind" fn process_utility(
     statement: *mut pg_sys::PlannedStmt,
-    query_string: *const ::core::ffi::c_char,
+    text: *const ::core::ffi::c_char,
     read_only_tree: bool,
     context: pg_sys::ProcessUtilityContext::Type,
     parameters: pg_sys::ParamListInfo,
@@ -219,35 +261,32 @@ unsafe extern "C-unwind" fn process_utility(
     destination: *mut pg_sys::DestReceiver,
     completion: *mut pg_sys::QueryCompletion,
 ) {
-    // SAFETY: called with a utility statement that is about to run; the arguments are passed on as they are.
+    // SAFETY: called with a utility statement that is about to run; the arguments are passed on as they are. This frame holds
+    // nothing to be dropped.
     unsafe {
-        use pg_sys::NodeTag::{T_CreateTableAsStmt, T_ExecuteStmt, T_ExplainStmt};
+        guarded(|| before_utility(statement));
+        (next().process_utility)(
+            statement,
+            text,
+            read_only_tree,
+            context,
+            parameters,
+            environment,
+            destination,
+            completion,
+        );
+    }
+}
+
+/// Listens before the plan cache is asked for a plan.
+unsafe fn before_utility(statement: *mut pg_sys::PlannedStmt) {
+    use pg_sys::NodeTag::{T_CreateTableAsStmt, T_ExecuteStmt, T_ExplainStmt};
+    // SAFETY: as in `process_utility`.
+    unsafe {
         let tag = (*(*statement).utilityStmt).type_;
         if matches!(tag, T_ExecuteStmt | T_ExplainStmt | T_CreateTableAsStmt) && pg_sys::IsTransactionState()
         {
             pg_sys::AcceptInvalidationMessages();
-        }
-        match NEXT_PROCESS_UTILITY {
-            Some(next) => next(
-                statement,
-                query_string,
-                read_only_tree,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
-            None => pg_sys::standard_ProcessUtility(
-                statement,
-                query_string,
-                read_only_tree,
-                context,
-                parameters,
-                environment,
-                destination,
-                completion,
-            ),
         }
     }
 }

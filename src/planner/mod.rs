@@ -18,6 +18,7 @@ mod leakproof;
 mod like;
 mod lower;
 mod membership;
+mod next;
 mod nodes;
 mod parallel;
 mod policies;

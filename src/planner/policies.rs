@@ -29,6 +29,7 @@ use crate::identity;
 use crate::rules::Predicate;
 
 /// What was put into a statement, for the plan that is made of it.
+#[derive(Clone, Copy)]
 pub struct Settled {
     marks: *mut pg_sys::PlannerGlobal,
 }

@@ -14,6 +14,7 @@ mod conformance;
 mod crash_and_standby;
 mod delegates;
 mod dump_restore;
+mod errors;
 mod hardening;
 mod link_options;
 mod login;
