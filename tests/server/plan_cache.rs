@@ -351,9 +351,9 @@ fn a_role_that_is_renamed_no_longer_acts_as_the_user() {
         assert_eq!(c.query(&statement, &[]).unwrap().len(), BEFORE.len());
     }
     w.sql(&format!("ALTER ROLE {role} RENAME TO {role}_x"));
-    assert_eq!(names(&mut c, "SELECT name FROM doc"), NOBODY);
     assert_eq!(c.query(&statement, &[]).unwrap().len(), 0);
     assert_eq!(names(&mut c, "EXECUTE plain"), NOBODY);
+    assert_eq!(names(&mut c, "SELECT name FROM doc"), NOBODY);
     w.sql(&format!("ALTER ROLE {role}_x RENAME TO {role}"));
     assert_eq!(names(&mut c, "EXECUTE plain"), BEFORE);
 }

@@ -580,8 +580,11 @@ fn parameters_of_a_function_fail_for_any_guess() {
         let mut c = w.acting(ANN);
         c.batch_execute(&format!(
             "{settings}; SET plan_cache_mode = force_generic_plan;
-             CREATE TEMP TABLE wrong AS SELECT k || '?' AS k, v FROM den.guess; ANALYZE wrong;
-             CREATE TEMP TABLE fitting AS SELECT k, v FROM den.guess; ANALYZE fitting;"
+             CREATE TEMP TABLE wrong (k text PRIMARY KEY, v text);
+             CREATE TEMP TABLE fitting (k text PRIMARY KEY, v text);
+             INSERT INTO wrong SELECT 'guess ' || i, i FROM generate_series(1, 1000) i;
+             INSERT INTO fitting SELECT k, v FROM wrong WHERE k > 'guess 100' UNION ALL SELECT k, 'v' FROM den.guess;
+             ANALYZE wrong, fitting;"
         ))
         .unwrap();
         let answers = ["pg_temp.fitting", "pg_temp.wrong"].map(|guesses| {
@@ -589,7 +592,8 @@ fn parameters_of_a_function_fail_for_any_guess() {
                 "DO $$ DECLARE r record; BEGIN
                  FOR i IN 1 .. 2 LOOP
                      IF i = 1 THEN SELECT 'v' AS f INTO r; ELSE r := NULL; END IF;
-                     PERFORM i.id FROM item i JOIN {guesses} g ON g.k = i.secret WHERE g.v = r.f;
+                     -- Both items are hidden.
+                     PERFORM i.id FROM item i JOIN {guesses} g ON g.k = i.secret WHERE g.v = r.f AND i.id IN (3, 4);
                  END LOOP; END $$"
             );
             attempt(&mut c, &block).map(drop).map_err(|error| error.sqlstate)
