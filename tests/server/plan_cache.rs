@@ -336,6 +336,28 @@ fn set_session_authorization_switches_between_mapped_roles() {
     p.sees(&["2"]);
 }
 
+/// A mapping is by name, and no message of docperm's own tells that a role has another.
+#[test]
+fn a_role_that_is_renamed_no_longer_acts_as_the_user() {
+    let mut w = world();
+    let role = w.db.login_role("ann");
+    w.sql(&format!("UPDATE docperm.users SET db_role = '{role}' WHERE name = '{ANN}'"));
+    let mut c = w.db.connect_as(&role);
+    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE plain AS SELECT name FROM doc")
+        .unwrap();
+    let statement = c.prepare("SELECT name FROM doc").unwrap();
+    for _ in 0..3 {
+        assert_eq!(names(&mut c, "EXECUTE plain"), BEFORE);
+        assert_eq!(c.query(&statement, &[]).unwrap().len(), BEFORE.len());
+    }
+    w.sql(&format!("ALTER ROLE {role} RENAME TO {role}_x"));
+    assert_eq!(c.query(&statement, &[]).unwrap().len(), 0);
+    assert_eq!(names(&mut c, "EXECUTE plain"), NOBODY);
+    assert_eq!(names(&mut c, "SELECT name FROM doc"), NOBODY);
+    w.sql(&format!("ALTER ROLE {role}_x RENAME TO {role}"));
+    assert_eq!(names(&mut c, "EXECUTE plain"), BEFORE);
+}
+
 #[test]
 fn a_mapping_that_changes_switches_who_acts() {
     let mut w = world();

@@ -568,3 +568,36 @@ fn who_may_see_nothing_reads_nothing() {
         assert_eq!(names(&mut c, &sql), names(&mut c, "SELECT id::text FROM delivery"));
     }
 }
+
+/// PL/pgSQL evaluates a field of a record when it is wanted, and fails if the record has none: that it was wanted must not
+/// tell that a hidden row met a guess.
+#[test]
+fn parameters_of_a_function_fail_for_any_guess() {
+    let mut w = world();
+    w.app().batch_execute(GUESSES).unwrap();
+    w.sql("GRANT SELECT ON item TO PUBLIC");
+    for settings in SETTINGS {
+        let mut c = w.acting(ANN);
+        c.batch_execute(&format!(
+            "{settings}; SET plan_cache_mode = force_generic_plan;
+             CREATE TEMP TABLE wrong (k text PRIMARY KEY, v text);
+             CREATE TEMP TABLE fitting (k text PRIMARY KEY, v text);
+             INSERT INTO wrong SELECT 'guess ' || i, i FROM generate_series(1, 1000) i;
+             INSERT INTO fitting SELECT k, v FROM wrong WHERE k > 'guess 100' UNION ALL SELECT k, 'v' FROM den.guess;
+             ANALYZE wrong, fitting;"
+        ))
+        .unwrap();
+        let answers = ["pg_temp.fitting", "pg_temp.wrong"].map(|guesses| {
+            let block = format!(
+                "DO $$ DECLARE r record; BEGIN
+                 FOR i IN 1 .. 2 LOOP
+                     IF i = 1 THEN SELECT 'v' AS f INTO r; ELSE r := NULL; END IF;
+                     -- Both items are hidden.
+                     PERFORM i.id FROM item i JOIN {guesses} g ON g.k = i.secret WHERE g.v = r.f AND i.id IN (3, 4);
+                 END LOOP; END $$"
+            );
+            attempt(&mut c, &block).map(drop).map_err(|error| error.sqlstate)
+        });
+        assert_eq!(answers[0], answers[1], "{settings}");
+    }
+}
