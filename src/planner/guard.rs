@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 
 use super::next::{self, Next, guarded, next};
 use super::stamp::{self, Standing};
-use super::{leakproof, parallel, policies, replan};
+use super::{parallel, policies, replan, walk};
 use crate::catalog::{cache, invalidation};
 use crate::fault::{Fault, SqlState};
 use crate::identity;
@@ -104,7 +104,7 @@ impl Planning {
         let site = cache::site();
         // SAFETY: as in `plan`.
         unsafe {
-            let queries = leakproof::promote(self.query, &site);
+            let queries = walk::queries(self.query);
             self.settled = policies::settle(self.query, &queries, self.asked_options, &site);
         }
         let settled = self.settled.as_ref();

@@ -14,22 +14,16 @@ use super::walk::{walk_expression, walk_query};
 use crate::catalog::load::Site;
 use crate::catalog::values;
 
-/// Puts leakproof functions in place of operators' own in the query and the queries within it, all of which it returns.
+/// Puts leakproof functions in place of operators' own in the query and the queries within it.
 ///
 /// # Safety
 /// `query` is a query tree that is about to be planned.
-pub unsafe fn promote(query: *mut pg_sys::Query, site: &Site) -> Vec<*mut pg_sys::Query> {
-    let mut promotion = Promotion { site, queries: vec![] };
-    // SAFETY: the walker gets nodes of the tree and the promotion, which outlives the walk.
+pub unsafe fn promote(query: *mut pg_sys::Query, site: &Site) {
+    let mut site = site;
+    // SAFETY: the walker gets nodes of the tree and the site, which outlives the walk.
     unsafe {
-        walker(query.cast(), (&raw mut promotion).cast());
+        walker(query.cast(), (&raw mut site).cast());
     }
-    promotion.queries
-}
-
-struct Promotion<'a> {
-    site: &'a Site,
-    queries: Vec<*mut pg_sys::Query>,
 }
 
 #[pgrx::pg_guard]
@@ -39,16 +33,12 @@ unsafe extern "C-unwind" fn walker(node: *mut pg_sys::Node, context: *mut c_void
         if node.is_null() {
             return false;
         }
-        let promotion = &mut *context.cast::<Promotion>();
         match (*node).type_ {
             pg_sys::NodeTag::T_OpExpr => {
-                promote_operator(node.cast(), promotion.site);
+                promote_operator(node.cast(), *context.cast::<&Site>());
                 walk_expression(node, walker, context)
             }
-            pg_sys::NodeTag::T_Query => {
-                promotion.queries.push(node.cast());
-                walk_query(node.cast(), walker, context, 0)
-            }
+            pg_sys::NodeTag::T_Query => walk_query(node.cast(), walker, context, 0),
             _ => walk_expression(node, walker, context),
         }
     }

@@ -16,6 +16,7 @@ use pgrx::pg_sys;
 use super::discreet::{self, is_permits};
 use super::few::{self, Wanted};
 use super::join_tree::Place;
+use super::leakproof;
 use super::lower::Lowering;
 use super::nodes;
 use super::stamp;
@@ -37,6 +38,7 @@ pub struct Settled {
 /// A policy of docperm's on a table of a query.
 struct Policy {
     query: *mut pg_sys::Query,
+    entry: *mut pg_sys::RangeTblEntry,
     slot: *mut *mut pg_sys::Node,
     call: PolicyCall,
     table: Table,
@@ -68,16 +70,19 @@ pub unsafe fn settle(
         }
         let identity = identity::acting();
         let authority = cache::authority(&identity.user);
-        let policies = calls.into_iter().filter_map(|(query, slot, call)| {
+        let policies = calls.into_iter().filter_map(|(query, entry, slot, call)| {
             if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
                 return None;
             }
             let ruling = authority.ruling(&call.doctype, &call.ptype).map_err(Fault::from).or_raise();
             let table = Table::open(call.relation)?;
             let wanted = few::wanted(query, &call, &table, &ruling.predicate);
-            Some(Policy { query, slot, call, table, ruling, wanted })
+            Some(Policy { query, entry, slot, call, table, ruling, wanted })
         });
         let policies: Vec<_> = policies.collect();
+        if policies.iter().any(|policy| !matches!(policy.ruling.predicate, Predicate::Always)) {
+            leakproof::promote(statement, site);
+        }
         let marks = nodes::alloc::<pg_sys::PlannerGlobal>(pg_sys::NodeTag::T_PlannerGlobal);
         (*marks).parallelModeOK = true;
         let may_join = policies.iter().any(Policy::is_for_join)
@@ -101,6 +106,10 @@ pub unsafe fn settle(
                 (Predicate::Never, Some(place)) if can_be_empty(policy.query) => {
                     *policy.slot = pg_sys::makeBoolConst(true, false);
                     place.close();
+                }
+                // Nothing is hidden: PostgreSQL may use its statistics and the user's conditions as without a policy.
+                (Predicate::Always, _) if is_only_one(policy.entry) => {
+                    (*policy.entry).securityQuals = std::ptr::null_mut();
                 }
                 (_, Some(place)) if joins => {
                     *policy.slot = pg_sys::makeBoolConst(true, false);
@@ -137,21 +146,27 @@ impl Settled {
     }
 }
 
+/// The table has one policy.
+unsafe fn is_only_one(entry: *mut pg_sys::RangeTblEntry) -> bool {
+    // SAFETY: an entry of a query's range table.
+    unsafe { items::<pg_sys::Node>((*entry).securityQuals).count() == 1 }
+}
+
 /// docperm's policies on the tables of one query.
 unsafe fn calls(
     query: *mut pg_sys::Query,
     site: &Site,
-) -> Vec<(*mut pg_sys::Query, *mut *mut pg_sys::Node, PolicyCall)> {
+) -> Vec<(*mut pg_sys::Query, *mut pg_sys::RangeTblEntry, *mut *mut pg_sys::Node, PolicyCall)> {
     // SAFETY: a query tree; a policy is an item of a list of expressions.
     unsafe {
-        let policies =
-            items::<pg_sys::RangeTblEntry>((*query).rtable).flat_map(|entry| slots((*entry).securityQuals));
-        let calls = policies.filter_map(|slot| {
+        let policies = items::<pg_sys::RangeTblEntry>((*query).rtable)
+            .flat_map(|entry| slots((*entry).securityQuals).map(move |slot| (entry, slot)));
+        let calls = policies.filter_map(|(entry, slot)| {
             if !is_permits(*slot, site) {
                 return None;
             }
             let call = (*slot).cast::<pg_sys::FuncExpr>();
-            Some((query, slot, PolicyCall::read(query, (*call).args)?))
+            Some((query, entry, slot, PolicyCall::read(query, (*call).args)?))
         });
         calls.collect()
     }

@@ -32,3 +32,31 @@ pub unsafe fn items<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> 
         (0..length).map(move |index| (*(*list).elements.add(index)).ptr_value.cast())
     }
 }
+
+/// The query and the queries within it.
+///
+/// # Safety
+/// A query tree.
+pub unsafe fn queries(query: *mut pg_sys::Query) -> Vec<*mut pg_sys::Query> {
+    let mut found: Vec<*mut pg_sys::Query> = vec![];
+    // SAFETY: the walker gets nodes of the tree and the list, which outlives the walk.
+    unsafe {
+        collect_queries(query.cast(), (&raw mut found).cast());
+    }
+    found
+}
+
+#[pgrx::pg_guard]
+unsafe extern "C-unwind" fn collect_queries(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
+    // SAFETY: PostgreSQL passes NULL or a node of the tree, and back the context that `queries` passed.
+    unsafe {
+        if node.is_null() {
+            return false;
+        }
+        if (*node).type_ != pg_sys::NodeTag::T_Query {
+            return walk_expression(node, collect_queries, context);
+        }
+        (*context.cast::<Vec<*mut pg_sys::Query>>()).push(node.cast());
+        walk_query(node.cast(), collect_queries, context, 0)
+    }
+}
