@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::access::is_permitted;
 use super::sessions::actor;
 use super::{administers, require_oneself, required};
-use crate::identity::address::ClientAddress;
 use crate::auth::ask::ask;
 use crate::auth::attempt::expect;
 use crate::auth::concealment::conceal_statement;
@@ -17,6 +16,7 @@ use crate::auth::token::new_token;
 use crate::catalog::cache;
 use crate::catalog::session::hash_of;
 use crate::fault::{Fault, SqlState};
+use crate::identity::address::ClientAddress;
 use crate::identity::{self, Source, acting, is_database_superuser};
 use crate::rules::NotAdmitted;
 use crate::rules::model::{ADMINISTRATOR, GUEST};
@@ -118,13 +118,8 @@ fn docperm_impersonate(
     require_impersonation(&user);
     let from = ClientAddress::of_client(client_address);
     let returns_to = identity::acting_session().and_then(|session| session.id);
-    let answer = ask(&Request::Impersonate {
-        user,
-        actor: actor(),
-        returns_to,
-        reason: reason.to_owned(),
-        from,
-    });
+    let answer =
+        ask(&Request::Impersonate { user, actor: actor(), returns_to, reason: reason.to_owned(), from });
     enter(answer, from, is_local)
 }
 
@@ -142,9 +137,13 @@ fn require_impersonation(user: &str) {
             .raise()
     };
     if identity::acting_session().is_some_and(|session| session.impersonated_by.is_some()) {
-        refuse("Who acts as somebody else does not go on to a third one: docperm.end_impersonation() comes first.");
+        refuse(
+            "Who acts as somebody else does not go on to a third one: docperm.end_impersonation() comes first.",
+        );
     }
-    if identity.source == Source::Session && identity::acting_session().is_some_and(|session| session.id.is_none()) {
+    if identity.source == Source::Session
+        && identity::acting_session().is_some_and(|session| session.id.is_none())
+    {
         refuse("API keys are for programs, which impersonate nobody.");
     }
     let is_master = is_database_superuser(&identity) || identity.user == ADMINISTRATOR;
@@ -163,7 +162,9 @@ fn require_impersonation(user: &str) {
     // Nobody reaches for more than he has himself.
     let reaches_up = user == ADMINISTRATOR
         || (!administers(&identity)
-            && cache::authority(user).record().is_some_and(|record| crate::rules::roles::administers(&authority.site.model, record)));
+            && cache::authority(user)
+                .record()
+                .is_some_and(|record| crate::rules::roles::administers(&authority.site.model, record)));
     if reaches_up && !is_master {
         refuse("That user administers.");
     }
@@ -220,10 +221,12 @@ fn refusal(answer: Answer) -> Fault {
             .detail("It is too old, or was given to be changed.")
             .hint("The application asks for a reset: docperm.request_password_reset()."),
         Answer::Refused(Refusal::NotAdmitted(NotAdmitted::Hour)) => {
-            not_now("logins are not possible at this hour").hint("Ask an administrator for the hours that apply.")
+            not_now("logins are not possible at this hour")
+                .hint("Ask an administrator for the hours that apply.")
         }
         Answer::Refused(Refusal::NotAdmitted(NotAdmitted::Address)) => {
-            not_now("logins are not possible from this address").hint("Ask an administrator for the addresses that apply.")
+            not_now("logins are not possible from this address")
+                .hint("Ask an administrator for the addresses that apply.")
         }
         Answer::Refused(Refusal::NotAdmitted(NotAdmitted::Disabled)) => {
             not_now("the user is disabled").hint("Ask an administrator.")

@@ -5,12 +5,12 @@ use pgrx::iter::TableIterator;
 use pgrx::spi::Spi;
 use pgrx::{Inet, name, pg_sys};
 
-use crate::identity::address::ClientAddress;
 use crate::auth::attempt::expect;
 use crate::auth::concealment::conceal_statement;
 use crate::auth::owner::as_owner;
 use crate::auth::token;
 use crate::catalog::session::Session;
+use crate::identity::address::ClientAddress;
 use crate::identity::session::statement_start;
 use crate::identity::{self, Source};
 
@@ -22,7 +22,8 @@ const ACTIVITY_NOTED_EVERY: i64 = 60_000_000;
 fn docperm_resume(token: Option<&str>, is_local: Option<bool>, client_address: Option<Inet>) -> String {
     conceal_statement();
     let token = super::required(token, "token");
-    let session = identity::resume(token, ClientAddress::of_client(client_address), is_local.unwrap_or(false));
+    let session =
+        identity::resume(token, ClientAddress::of_client(client_address), is_local.unwrap_or(false));
     note_activity(&session);
     session.user.clone()
 }
@@ -31,7 +32,8 @@ fn docperm_resume(token: Option<&str>, is_local: Option<bool>, client_address: O
 fn note_activity(session: &Session) {
     let now = statement_start();
     let Some(id) = session.id else { return };
-    let noted_every = session.idle_timeout.map_or(ACTIVITY_NOTED_EVERY, |rest| (rest / 4).min(ACTIVITY_NOTED_EVERY));
+    let noted_every =
+        session.idle_timeout.map_or(ACTIVITY_NOTED_EVERY, |rest| (rest / 4).min(ACTIVITY_NOTED_EVERY));
     if now.saturating_sub(session.last_active.get()) < noted_every {
         return;
     }

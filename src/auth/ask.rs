@@ -24,8 +24,10 @@ pub fn ask(request: &Request) -> Answer {
         if let Some(answer) = mailbox.take_answer() {
             return answer;
         }
-        let has_ended =
-            matches!(worker.pid(), Err(BackgroundWorkerStatus::Stopped | BackgroundWorkerStatus::PostmasterDied));
+        let has_ended = matches!(
+            worker.pid(),
+            Err(BackgroundWorkerStatus::Stopped | BackgroundWorkerStatus::PostmasterDied)
+        );
         if has_ended {
             // It may have answered between the two looks.
             return mailbox.take_answer().unwrap_or_else(|| {
@@ -67,10 +69,13 @@ fn start(mailbox: &Mailbox) -> DynamicBackgroundWorker {
             return worker;
         }
         if started.elapsed() > PATIENCE {
-            Fault::new(SqlState::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED, "no process is free to make the login")
-                .detail("Every attempt is counted by a background worker. No password was verified.")
-                .hint("Try again later, or increase max_worker_processes.")
-                .raise();
+            Fault::new(
+                SqlState::ERRCODE_CONFIGURATION_LIMIT_EXCEEDED,
+                "no process is free to make the login",
+            )
+            .detail("Every attempt is counted by a background worker. No password was verified.")
+            .hint("Try again later, or increase max_worker_processes.")
+            .raise();
         }
         wait(PAUSE);
     }

@@ -3,12 +3,12 @@
 use pgrx::spi::Spi;
 use pgrx::{Inet, pg_sys};
 
-use crate::identity::address::ClientAddress;
 use super::password::{self, Cost};
 use super::random;
 use super::request::Answer;
 use super::turn::Turn;
 use super::worker::transaction;
+use crate::identity::address::ClientAddress;
 
 /// An attempt that has been counted. Nobody else makes one on the same account, or from the same counted address, until
 /// this one is dropped.
@@ -53,7 +53,8 @@ impl Attempt {
         let (user, keys) = transaction(|| {
             let arguments = [login_id.into(), address.clone().into(), from.is_stated.into()];
             let sql = "SELECT a.user_name, a.keys FROM docperm._attempt_keys($1, $2, $3) AS a";
-            let (user, keys) = Spi::get_two_with_args::<String, Vec<String>>(sql, &arguments).unwrap_or_default();
+            let (user, keys) =
+                Spi::get_two_with_args::<String, Vec<String>>(sql, &arguments).unwrap_or_default();
             (user, keys.unwrap_or_default())
         });
         // The user's before the address's, so that two attempts never wait for each other.
@@ -94,7 +95,8 @@ impl Attempt {
         if let Ok(hash) = password::hash(password, salt, self.cost) {
             // Not if it was changed meanwhile.
             let arguments = [hash.into(), user.as_str().into(), stored.as_str().into()];
-            let sql = "UPDATE docperm.passwords SET password_hash = $1 WHERE user_name = $2 AND password_hash = $3";
+            let sql =
+                "UPDATE docperm.passwords SET password_hash = $1 WHERE user_name = $2 AND password_hash = $3";
             expect(Spi::run_with_args(sql, &arguments));
         }
     }
@@ -123,9 +125,11 @@ fn stored_password(user: Option<&str>) -> Option<String> {
 }
 
 fn cost() -> Cost {
-    let sql = "SELECT s.argon2_memory_kib, s.argon2_iterations, s.argon2_parallelism FROM docperm.settings AS s";
+    let sql =
+        "SELECT s.argon2_memory_kib, s.argon2_iterations, s.argon2_parallelism FROM docperm.settings AS s";
     let (memory, iterations, parallelism) = expect(Spi::get_three::<i32, i32, i32>(sql));
-    let number = |value: Option<i32>, default| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
+    let number =
+        |value: Option<i32>, default| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default);
     let usual = Cost::default();
     Cost {
         memory_kib: number(memory, usual.memory_kib),
@@ -137,9 +141,12 @@ fn cost() -> Cost {
 /// What SPI gives, or the end of the worker: then the attempt stays counted, and nobody is let in.
 pub fn expect<T>(result: Result<T, pgrx::spi::Error>) -> T {
     result.unwrap_or_else(|error| {
-        crate::fault::Fault::new(crate::fault::SqlState::ERRCODE_INTERNAL_ERROR, format!("docperm login: {error}"))
-            .hint("This is a fault of docperm's installation.")
-            .raise()
+        crate::fault::Fault::new(
+            crate::fault::SqlState::ERRCODE_INTERNAL_ERROR,
+            format!("docperm login: {error}"),
+        )
+        .hint("This is a fault of docperm's installation.")
+        .raise()
     })
 }
 

@@ -3,12 +3,12 @@
 use pgrx::Inet;
 use pgrx::spi::Spi;
 
-use crate::identity::address::ClientAddress;
 use super::attempt::{expect, now};
 use super::new_session::{self, Impersonation};
 use super::request::{Answer, Refusal};
 use super::worker::transaction;
 use crate::catalog::session;
+use crate::identity::address::ClientAddress;
 use crate::identity::session::server_hour;
 
 /// Opens a session as `user` for `actor`. The user's own hours and addresses apply to it.

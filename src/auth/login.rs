@@ -1,13 +1,13 @@
 //! Logging in with a password, in a login worker, in Frappe's order (section 8.1 of its behaviour): locked, password,
 //! enabled, age of the password, one-time code, address, hour, session.
 
-use crate::identity::address::ClientAddress;
 use super::attempt::{Attempt, Outcome, now};
 use super::new_session;
 use super::request::{Answer, Refusal, Secret, Trouble};
 use super::two_factor;
 use super::worker::transaction;
 use crate::catalog::session;
+use crate::identity::address::ClientAddress;
 use crate::identity::session::server_hour;
 
 /// Opens a session to whoever knows the password.
@@ -17,17 +17,15 @@ pub fn log_in(login_id: &str, password: &str, code: Option<Secret>, from: Client
         Err(locked) => return locked,
     };
     let is_right = attempt.is_right(password);
-    transaction(|| {
-        match judge(&attempt, is_right, code.as_ref().map(|code| code.as_str()), from) {
-            Ok(user) => {
-                attempt.settle(Outcome::Right, true, None);
-                attempt.upgrade_password(password);
-                Answer::Opened { token: new_session::open(user, from, None) }
-            }
-            Err(No { outcome, detail, answer }) => {
-                attempt.settle(outcome, false, Some(&detail));
-                answer
-            }
+    transaction(|| match judge(&attempt, is_right, code.as_ref().map(|code| code.as_str()), from) {
+        Ok(user) => {
+            attempt.settle(Outcome::Right, true, None);
+            attempt.upgrade_password(password);
+            Answer::Opened { token: new_session::open(user, from, None) }
+        }
+        Err(No { outcome, detail, answer }) => {
+            attempt.settle(outcome, false, Some(&detail));
+            answer
         }
     })
 }

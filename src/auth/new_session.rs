@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use pgrx::Inet;
 use pgrx::spi::Spi;
 
-use crate::identity::address::ClientAddress;
 use super::attempt::expect;
 use super::request::Secret;
 use super::token::new_token;
 use super::turn::Turn;
 use super::worker::transaction;
 use crate::catalog::session::hash_of;
+use crate::identity::address::ClientAddress;
 
 /// Who acts in truth in a session as somebody else.
 pub struct Impersonation<'a> {

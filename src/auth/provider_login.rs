@@ -3,13 +3,13 @@
 use pgrx::Inet;
 use pgrx::spi::Spi;
 
-use crate::identity::address::ClientAddress;
 use super::attempt::{expect, now};
 use super::id_token;
 use super::new_session;
 use super::request::{Answer, Refusal, Trouble};
 use super::worker::transaction;
 use crate::catalog::session;
+use crate::identity::address::ClientAddress;
 use crate::identity::session::server_hour;
 
 /// Opens a session to whom the token is about. A token cannot be guessed, so nothing is counted; everything is written down.

@@ -20,7 +20,9 @@ impl Turn {
     /// Waits for the turn of whom or what `key` names.
     pub fn wait_for(key: &str) -> Self {
         let digest = Sha256::digest(key);
-        let number = |from: usize| u32::from_be_bytes([digest[from], digest[from + 1], digest[from + 2], digest[from + 3]]);
+        let number = |from: usize| {
+            u32::from_be_bytes([digest[from], digest[from + 1], digest[from + 2], digest[from + 3]])
+        };
         Self::take(number(0), number(4), false).expect("waiting ends with the lock or with an error")
     }
 
@@ -29,7 +31,8 @@ impl Turn {
         let any = (0..HASHES_AT_A_TIME).find_map(|place| Self::take(place, u32::MAX, true));
         // SAFETY: a plain variable of the process.
         let own_place = unsafe { pg_sys::MyProcPid } as u32 % HASHES_AT_A_TIME;
-        any.or_else(|| Self::take(own_place, u32::MAX, false)).expect("waiting ends with the lock or with an error")
+        any.or_else(|| Self::take(own_place, u32::MAX, false))
+            .expect("waiting ends with the lock or with an error")
     }
 
     fn take(first: u32, second: u32, at_once: bool) -> Option<Self> {

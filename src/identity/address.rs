@@ -39,7 +39,8 @@ fn is_believed() -> bool {
     // SAFETY: look-ups of a function and a privilege.
     unsafe {
         function != pg_sys::InvalidOid
-            && pg_sys::pg_proc_aclcheck(function, pg_sys::GetUserId(), execute) == pg_sys::AclResult::ACLCHECK_OK
+            && pg_sys::pg_proc_aclcheck(function, pg_sys::GetUserId(), execute)
+                == pg_sys::AclResult::ACLCHECK_OK
     }
 }
 

@@ -135,5 +135,8 @@ pub fn is_database_superuser(identity: &Identity) -> bool {
     // SAFETY: look-ups.
     let is_superuser = |role| unsafe { pg_sys::superuser_arg(role) };
     let is_himself = !matches!(identity.source, Source::ActingUser | Source::Session);
-    is_himself && restriction() != Restriction::Unknown && is_superuser(outer_role()) && is_superuser(current_role())
+    is_himself
+        && restriction() != Restriction::Unknown
+        && is_superuser(outer_role())
+        && is_superuser(current_role())
 }

@@ -75,7 +75,9 @@ fn client_address(session: &Session) -> Option<IpAddr> {
 
 fn fault(why: Ended) -> Fault {
     let (message, detail) = match why {
-        Ended::Unknown => ("the session is not valid", "It was ended, or there never was one with this token."),
+        Ended::Unknown => {
+            ("the session is not valid", "It was ended, or there never was one with this token.")
+        }
         Ended::Expired => ("the session has expired", "It was open for as long as a session may be."),
         Ended::Idle => ("the session has expired", "It was not used for as long as a session may rest."),
         Ended::NotAdmitted(NotAdmitted::Disabled) => ("the session is not valid", "Its user is disabled."),

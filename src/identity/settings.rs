@@ -82,7 +82,8 @@ pub fn define() {
         // makes an application run his SQL does not get the token as well.
         pg_sys::DefineCustomStringVariable(
             SESSION_NAME.as_ptr(),
-            c"The token of the session that acts, or an API key and its secret with a colon between.".as_ptr(),
+            c"The token of the session that acts, or an API key and its secret with a colon between."
+                .as_ptr(),
             ptr::null(),
             &raw mut SESSION,
             ptr::null(),

@@ -34,7 +34,8 @@ pub fn become_user(user: Option<&str>, is_local: bool) {
 
 /// Takes up the session that `token` opens, and acts as its user from now on.
 pub fn resume(token: &str, from: ClientAddress, is_local: bool) -> Rc<Session> {
-    let stated = from.address.filter(|_| from.is_stated).map(|address| address.to_string()).unwrap_or_default();
+    let stated =
+        from.address.filter(|_| from.is_stated).map(|address| address.to_string()).unwrap_or_default();
     if settings::client_address().unwrap_or_default() != stated {
         settings::assign_client_address(&stated, is_local);
     }

@@ -141,7 +141,10 @@ mod tests {
     fn hours_are_counted_from_the_first_to_before_the_last() {
         let office = Admission { enabled: true, login_after: 9, login_before: 17, ..Default::default() };
         let at = |hour| office.check(hour, None);
-        assert_eq!((at(8), at(9), at(16), at(17)), (Err(NotAdmitted::Hour), Ok(()), Ok(()), Err(NotAdmitted::Hour)));
+        assert_eq!(
+            (at(8), at(9), at(16), at(17)),
+            (Err(NotAdmitted::Hour), Ok(()), Ok(()), Err(NotAdmitted::Hour))
+        );
     }
 
     #[test]
@@ -154,7 +157,8 @@ mod tests {
 
     #[test]
     fn who_may_only_come_from_somewhere_may_not_come_from_nowhere() {
-        let home = Admission { enabled: true, restrict_ip: vec![network("10.1.0.0/16")], ..Default::default() };
+        let home =
+            Admission { enabled: true, restrict_ip: vec![network("10.1.0.0/16")], ..Default::default() };
         assert_eq!(home.check(0, Some(address("10.1.2.3"))), Ok(()));
         assert_eq!(home.check(0, Some(address("10.2.2.3"))), Err(NotAdmitted::Address));
         assert_eq!(home.check(0, None), Err(NotAdmitted::Address));

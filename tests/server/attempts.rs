@@ -36,10 +36,16 @@ fn what_the_caller_does_with_his_transaction_changes_nothing() {
         &["SELECT 1 / (docperm.login('bob@erp.test', 'guess') IS NULL)::int"],
         &["BEGIN", GUESS, "ROLLBACK"],
         &["BEGIN", "SAVEPOINT s", GUESS, "ROLLBACK TO s", "ROLLBACK"],
-        &["DO $$ BEGIN PERFORM docperm.login('bob@erp.test', 'guess'); EXCEPTION WHEN OTHERS THEN NULL; END $$"],
+        &[
+            "DO $$ BEGIN PERFORM docperm.login('bob@erp.test', 'guess'); EXCEPTION WHEN OTHERS THEN NULL; END $$",
+        ],
         &["BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY", GUESS, "ROLLBACK"],
         &["SET default_transaction_read_only = on", GUESS, "RESET default_transaction_read_only"],
-        &["PREPARE guess AS SELECT docperm.login('bob@erp.test', $1)", "EXECUTE guess ('guess')", "DEALLOCATE guess"],
+        &[
+            "PREPARE guess AS SELECT docperm.login('bob@erp.test', $1)",
+            "EXECUTE guess ('guess')",
+            "DEALLOCATE guess",
+        ],
         &["SELECT 1 WHERE coalesce(docperm.login('bob@erp.test', 'guess'), '') = 'x'"],
     ];
     let mut c = w.app();
@@ -68,7 +74,13 @@ fn a_success_that_is_rolled_back_is_written_down_too() {
         }
         assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "Guest", "{way:?}");
     }
-    assert_eq!(number(&mut w, "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login' AND status = 'Success'"), 2);
+    assert_eq!(
+        number(
+            &mut w,
+            "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login' AND status = 'Success'"
+        ),
+        2
+    );
 }
 
 #[test]
@@ -133,7 +145,10 @@ fn a_killed_connection_does_not_take_its_attempt_along() {
 /// Waits until so many attempts are in the log.
 #[track_caller]
 fn begun(w: &mut World, attempts: i64) {
-    wait_until(w, &format!("SELECT count(*) >= {attempts} FROM docperm.activity_log WHERE operation = 'Login'"));
+    wait_until(
+        w,
+        &format!("SELECT count(*) >= {attempts} FROM docperm.activity_log WHERE operation = 'Login'"),
+    );
 }
 
 /// Waits until so many attempts have ended.
@@ -161,7 +176,9 @@ fn wait_until(w: &mut World, condition: &str) {
 #[test]
 fn thirty_two_connections_get_no_more_guesses_than_one() {
     let mut w = world();
-    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 5, allow_login_after_fail = '1 hour'");
+    w.sql(
+        "UPDATE docperm.settings SET allow_consecutive_login_attempts = 5, allow_login_after_fail = '1 hour'",
+    );
     let clients: Vec<Client> = (0..32).map(|_| w.app()).collect();
     let guessing: Vec<_> = clients
         .into_iter()

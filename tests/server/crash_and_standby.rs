@@ -45,7 +45,10 @@ fn what_was_counted_is_counted_after_a_crash() {
     }
     server.crash();
     assert_eq!(attempt(&mut app(&server), LOGIN).unwrap_err().sqlstate, "53400", "locked, as before");
-    assert_eq!(one(&mut admin(&server), "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login'"), "4");
+    assert_eq!(
+        one(&mut admin(&server), "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login'"),
+        "4"
+    );
     assert_eq!(one(&mut admin(&server), "SELECT user_name FROM docperm.locked_users"), "bob@erp.test");
 }
 
@@ -62,13 +65,17 @@ fn an_attempt_that_a_crash_interrupts_was_made() {
     let mut c = app(&server);
     let guessing = thread::spawn(move || c.batch_execute(GUESS).is_err());
     let mut watcher = admin(&server);
-    while one(&mut watcher, "SELECT count(*) FROM docperm.activity_log WHERE detail = 'not finished'") == "0" {
+    while one(&mut watcher, "SELECT count(*) FROM docperm.activity_log WHERE detail = 'not finished'") == "0"
+    {
         thread::sleep(Duration::from_millis(5));
     }
     server.crash();
     assert!(guessing.join().unwrap());
     assert_eq!(attempt(&mut app(&server), LOGIN).unwrap_err().sqlstate, "53400");
-    let logged = one(&mut admin(&server), "SELECT status || ' ' || detail FROM docperm.activity_log ORDER BY id DESC OFFSET 1 LIMIT 1");
+    let logged = one(
+        &mut admin(&server),
+        "SELECT status || ' ' || detail FROM docperm.activity_log ORDER BY id DESC OFFSET 1 LIMIT 1",
+    );
     assert_eq!(logged, "Failed not finished");
 }
 
@@ -80,7 +87,10 @@ fn without_a_free_worker_nothing_is_verified() {
     let error = attempt(&mut app(&server), LOGIN).unwrap_err();
     assert_eq!(error.sqlstate, "53400");
     assert!(error.hint.unwrap().contains("max_worker_processes"));
-    assert_eq!(one(&mut admin(&server), "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login'"), "0");
+    assert_eq!(
+        one(&mut admin(&server), "SELECT count(*) FROM docperm.activity_log WHERE operation = 'Login'"),
+        "0"
+    );
 }
 
 #[test]
@@ -108,7 +118,8 @@ fn a_standby_filters_and_takes_up_sessions_and_logs_nobody_in() {
     assert_eq!(one(&mut c, "SELECT count(*) FROM memo"), "0", "Guest");
     assert_eq!(one(&mut c, &format!("SELECT docperm.resume('{token}')")), "bob@erp.test");
     assert_eq!(one(&mut c, "SELECT name FROM memo"), "m1");
-    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo").unwrap();
+    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo")
+        .unwrap();
     assert_eq!(one(&mut c, "EXECUTE memos"), "m1");
     let mut d = app(&standby);
     assert_eq!(one(&mut d, &format!("SELECT docperm.resume('{key}')")), "ann@erp.test");

@@ -44,7 +44,10 @@ pub fn refused(result: Result<String, ServerError>) -> ServerError {
 
 /// The log, oldest first: operation, user, status, detail.
 pub fn log(w: &mut World) -> Vec<Vec<String>> {
-    table(&mut w.admin, "SELECT operation, user_name, status, detail FROM docperm.activity_log WHERE operation <> 'Set Password' ORDER BY id")
+    table(
+        &mut w.admin,
+        "SELECT operation, user_name, status, detail FROM docperm.activity_log WHERE operation <> 'Set Password' ORDER BY id",
+    )
 }
 
 fn count(w: &mut World, sql: &str) -> i64 {
@@ -103,7 +106,9 @@ fn every_wrong_credential_gets_the_same_answer() {
 #[test]
 fn mobile_numbers_and_short_names_open_where_settings_allow_it() {
     let mut w = world();
-    w.sql(&format!("UPDATE docperm.users SET mobile_no = '+49 170 1', username = 'bobby' WHERE name = '{BOB}'"));
+    w.sql(&format!(
+        "UPDATE docperm.users SET mobile_no = '+49 170 1', username = 'bobby' WHERE name = '{BOB}'"
+    ));
     let mut c = w.app();
     for id in ["+49 170 1", "bobby"] {
         assert_eq!(refused(log_in(&mut c, id, RIGHT)).sqlstate, "28P01", "{id}");
@@ -130,7 +135,9 @@ fn a_name_goes_before_somebody_elses_short_name() {
 #[test]
 fn addresses_are_believed_only_from_roles_that_were_granted_it() {
     let mut w = world();
-    w.sql(&format!("UPDATE docperm.users SET restrict_ip = '{{10.1.0.0/16,2001:db8::/32}}' WHERE name = '{BOB}'"));
+    w.sql(&format!(
+        "UPDATE docperm.users SET restrict_ip = '{{10.1.0.0/16,2001:db8::/32}}' WHERE name = '{BOB}'"
+    ));
     let from = |c: &mut Client, address: &str| {
         attempt(c, &format!("SELECT docperm.login('{BOB}', '{RIGHT}', client_address => {address})"))
     };
@@ -152,7 +159,8 @@ fn addresses_are_believed_only_from_roles_that_were_granted_it() {
 #[test]
 fn hours_are_those_of_the_server() {
     let mut w = world();
-    let hour = count(&mut w, "SELECT extract(hour FROM now() AT TIME ZONE current_setting('log_timezone'))::int");
+    let hour =
+        count(&mut w, "SELECT extract(hour FROM now() AT TIME ZONE current_setting('log_timezone'))::int");
     // Never the present hour, whichever it is and whichever comes next.
     let never = format!(
         "UPDATE docperm.users SET login_after = 24, login_before = {} WHERE name = '{BOB}'",
@@ -170,7 +178,9 @@ fn hours_are_those_of_the_server() {
 #[test]
 fn the_account_locks_after_so_many_failures_and_a_success_sets_the_count_to_nothing() {
     let mut w = world();
-    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 3, allow_login_after_fail = '1 hour'");
+    w.sql(
+        "UPDATE docperm.settings SET allow_consecutive_login_attempts = 3, allow_login_after_fail = '1 hour'",
+    );
     let mut c = w.app();
     for _ in 0..2 {
         refused(log_in(&mut c, BOB, "wrong"));
@@ -194,7 +204,9 @@ fn the_account_locks_after_so_many_failures_and_a_success_sets_the_count_to_noth
 #[test]
 fn a_lock_ends_by_itself_and_refused_attempts_do_not_extend_it() {
     let mut w = world();
-    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 2, allow_login_after_fail = '1 hour'");
+    w.sql(
+        "UPDATE docperm.settings SET allow_consecutive_login_attempts = 2, allow_login_after_fail = '1 hour'",
+    );
     let mut c = w.app();
     for _ in 0..2 {
         refused(log_in(&mut c, BOB, "wrong"));
@@ -215,11 +227,13 @@ fn unknown_accounts_lock_like_known_ones() {
     w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 2");
     let mut c = w.app();
     for user in [BOB, "nobody@erp.test"] {
-        let answers: Vec<String> =
-            (0..3).map(|_| refused(log_in(&mut c, user, "wrong")).sqlstate).collect();
+        let answers: Vec<String> = (0..3).map(|_| refused(log_in(&mut c, user, "wrong")).sqlstate).collect();
         assert_eq!(answers, ["28P01", "28P01", "53400"], "{user}");
     }
-    assert_eq!(one(&mut w.admin, "SELECT count(*) FROM docperm.login_throttle WHERE key LIKE '%nobody@%'"), "0");
+    assert_eq!(
+        one(&mut w.admin, "SELECT count(*) FROM docperm.login_throttle WHERE key LIKE '%nobody@%'"),
+        "0"
+    );
 }
 
 #[test]

@@ -42,7 +42,8 @@ impl Pool {
         let mut permissions = std::fs::metadata(&directory).unwrap().permissions();
         std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o777);
         std::fs::set_permissions(&directory, permissions).unwrap();
-        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+        let is_root =
+            std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         let mut command = Command::new("pgbouncer");
         if is_root {
             command.args(["-u", "postgres"]);
@@ -124,7 +125,11 @@ fn ten_thousand_transactions_of_eight_users_on_two_connections_show_no_row_of_an
                     let owners: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
                     assert_eq!(owners, vec![name.clone(); 5], "round {round}");
                     processes.insert(rows[0].get::<_, i32>(1));
-                    if round % 3 == 0 { transaction.rollback().unwrap() } else { transaction.commit().unwrap() }
+                    if round % 3 == 0 {
+                        transaction.rollback().unwrap()
+                    } else {
+                        transaction.commit().unwrap()
+                    }
                     if round % 10 == 0 {
                         let left = one(&mut client, "SELECT docperm.whoami() || ' ' || count(*) FROM memo");
                         assert_eq!(left, "Guest 0", "nothing is left on the connection");
@@ -153,8 +158,7 @@ fn statements_prepared_by_one_client_answer_each_user_of_the_connection() {
         let user = round % 3;
         let mut transaction = client.transaction().unwrap();
         transaction.batch_execute(&format!("SELECT docperm.resume('{}', true)", tokens[user])).unwrap();
-        let process: i32 =
-            transaction.query_typed("SELECT pg_backend_pid()", &[]).unwrap()[0].get(0);
+        let process: i32 = transaction.query_typed("SELECT pg_backend_pid()", &[]).unwrap()[0].get(0);
         if prepared.insert(process) {
             transaction
                 .batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT DISTINCT owner FROM memo")
@@ -172,7 +176,8 @@ fn a_login_through_the_pool_leaves_nobody_on_the_connection() {
     let w = pooled_world();
     let pool = Pool::start(&w);
     let mut client = pool.connect();
-    let token = one(&mut client, &format!("SELECT docperm.login('user1@erp.test', '{RIGHT}', is_local => true)"));
+    let token =
+        one(&mut client, &format!("SELECT docperm.login('user1@erp.test', '{RIGHT}', is_local => true)"));
     for _ in 0..5 {
         assert_eq!(one(&mut client, "SELECT docperm.whoami()"), "Guest");
     }

@@ -56,9 +56,13 @@ fn a_token_that_opens_nothing_is_an_error_and_never_guest() {
     let w = world();
     let mut c = w.app();
     for bad in ["x", "x:y", ":", "Administrator", &"a".repeat(43), &"é".repeat(100)] {
-        assert_eq!(attempt(&mut c, &format!("SELECT docperm.resume('{bad}')")).unwrap_err().sqlstate, "28000");
+        assert_eq!(
+            attempt(&mut c, &format!("SELECT docperm.resume('{bad}')")).unwrap_err().sqlstate,
+            "28000"
+        );
         c.batch_execute(&format!("SET docperm.session = '{bad}'")).unwrap();
-        for sql in ["SELECT * FROM memo", "SELECT docperm.whoami()", "SELECT docperm.has_permission('Memo')"] {
+        for sql in ["SELECT * FROM memo", "SELECT docperm.whoami()", "SELECT docperm.has_permission('Memo')"]
+        {
             assert_eq!(attempt(&mut c, sql).unwrap_err().sqlstate, "28000", "{bad}: {sql}");
         }
         c.batch_execute("RESET docperm.session").unwrap();
@@ -154,7 +158,13 @@ fn an_idle_session_expires_and_one_in_use_does_not() {
     age(&mut w, 50);
     resume(&mut w.app(), &bob, true);
     assert_eq!(one(&mut w.admin, "SELECT now() - last_active < interval '1 min' FROM docperm.sessions"), "t");
-    assert_eq!(one(&mut w.admin, &format!("SELECT now() - last_active < interval '1 min' FROM docperm.users WHERE name = '{BOB}'")), "t");
+    assert_eq!(
+        one(
+            &mut w.admin,
+            &format!("SELECT now() - last_active < interval '1 min' FROM docperm.users WHERE name = '{BOB}'")
+        ),
+        "t"
+    );
     age(&mut w, 61);
     let error = attempt(&mut w.app(), &format!("SELECT docperm.resume('{bob}')")).unwrap_err();
     assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("28000", "the session has expired"));
@@ -180,8 +190,17 @@ fn noting_activity_waits_for_nobody_and_fails_nobody() {
     let bob = token(&w, BOB);
     w.sql("UPDATE docperm.sessions SET last_active = now() - interval '10 min'");
     let mut holder = w.db.admin();
-    holder.batch_execute("BEGIN; SELECT * FROM docperm.sessions FOR UPDATE; SELECT * FROM docperm.users FOR UPDATE").unwrap();
-    for start in ["BEGIN", "BEGIN READ ONLY", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE"] {
+    holder
+        .batch_execute(
+            "BEGIN; SELECT * FROM docperm.sessions FOR UPDATE; SELECT * FROM docperm.users FOR UPDATE",
+        )
+        .unwrap();
+    for start in [
+        "BEGIN",
+        "BEGIN READ ONLY",
+        "BEGIN ISOLATION LEVEL REPEATABLE READ",
+        "BEGIN ISOLATION LEVEL SERIALIZABLE",
+    ] {
         let mut c = w.app();
         c.batch_execute("SET lock_timeout = '5s'").unwrap();
         c.batch_execute(start).unwrap();
@@ -205,7 +224,9 @@ fn only_so_many_sessions_are_open_at_once_and_the_least_recently_used_goes() {
     let (first, second) = (token(&w, BOB), token(&w, BOB));
     // The first is used after the second.
     w.sql("UPDATE docperm.sessions SET last_active = last_active - interval '1 hour'");
-    w.sql("UPDATE docperm.sessions SET last_active = now() WHERE id = (SELECT min(id) FROM docperm.sessions)");
+    w.sql(
+        "UPDATE docperm.sessions SET last_active = now() WHERE id = (SELECT min(id) FROM docperm.sessions)",
+    );
     let third = token(&w, BOB);
     let mut c = w.app();
     resume(&mut c, &first, true);
@@ -289,13 +310,16 @@ fn the_application_that_names_its_user_goes_before_a_token() {
 #[test]
 fn a_plan_made_in_one_session_is_not_used_in_another() {
     let mut w = world();
-    w.sql("ALTER TABLE memo ADD owner text; INSERT INTO memo VALUES ('m2', 'of ann', 'ann@erp.test');
+    w.sql(
+        "ALTER TABLE memo ADD owner text; INSERT INTO memo VALUES ('m2', 'of ann', 'ann@erp.test');
            UPDATE memo SET owner = 'bob@erp.test' WHERE name = 'm1';
            SELECT docperm.protect('memo', 'Memo', owner_column => 'owner');
-           UPDATE docperm.role_permissions SET if_owner = true");
+           UPDATE docperm.role_permissions SET if_owner = true",
+    );
     let (bob, ann) = (token(&w, BOB), token(&w, ANN));
     let mut c = w.app();
-    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo").unwrap();
+    c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo")
+        .unwrap();
     for _ in 0..3 {
         for (token, name) in [(&bob, "m1"), (&ann, "m2")] {
             c.batch_execute("BEGIN").unwrap();
@@ -306,8 +330,10 @@ fn a_plan_made_in_one_session_is_not_used_in_another() {
             c.batch_execute(&format!("SET docperm.session = '{token}'")).unwrap();
             assert_eq!(names(&mut c, "EXECUTE memos"), [name]);
             c.batch_execute("DISCARD ALL").unwrap();
-            c.batch_execute("SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo")
-                .unwrap();
+            c.batch_execute(
+                "SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo",
+            )
+            .unwrap();
         }
     }
 }
@@ -335,11 +361,20 @@ fn a_key_and_its_secret_open_what_a_token_opens() {
     let (key, secret) = api_key(&w, BOB);
     let mut c = w.app();
     resume(&mut c, &format!("{key}:{secret}"), false);
-    assert_eq!(one(&mut c, "SELECT user_name || ' ' || source FROM docperm.session_info()"), format!("{BOB} API key"));
+    assert_eq!(
+        one(&mut c, "SELECT user_name || ' ' || source FROM docperm.session_info()"),
+        format!("{BOB} API key")
+    );
     assert_eq!(one(&mut c, "SELECT body FROM memo"), "hello");
     let stored = one(&mut w.admin, "SELECT k::text FROM docperm.api_keys k");
     assert!(!stored.contains(&secret), "{stored}");
-    for bad in [format!("{key}:"), key.clone(), format!("{key}:{secret}x"), format!(":{secret}"), format!("{secret}:{key}")] {
+    for bad in [
+        format!("{key}:"),
+        key.clone(),
+        format!("{key}:{secret}x"),
+        format!(":{secret}"),
+        format!("{secret}:{key}"),
+    ] {
         let error = attempt(&mut w.app(), &format!("SELECT docperm.resume('{bad}')")).unwrap_err();
         assert_eq!(error.sqlstate, "28000", "{bad}");
     }
@@ -379,7 +414,11 @@ fn addresses_apply_to_keys() {
     let stranger = w.db.login_role("stranger");
     assert_eq!(from(&mut w.db.connect_as(&stranger), "10.1.1.1"), Err("28000".to_owned()), "not believed");
     c.batch_execute(&format!("SET docperm.session = '{key}:{secret}'")).unwrap();
-    assert_eq!(attempt(&mut c, "SELECT body FROM memo").unwrap_err().sqlstate, "28000", "a Unix socket has no address");
+    assert_eq!(
+        attempt(&mut c, "SELECT body FROM memo").unwrap_err().sqlstate,
+        "28000",
+        "a Unix socket has no address"
+    );
 }
 
 #[test]
@@ -403,7 +442,10 @@ fn the_administrator_acts_as_somebody_else_and_it_is_written_down() {
     let mut w = world();
     let mut c = w.acting("Administrator");
     for reason in ["''", "'  '", "NULL"] {
-        assert_eq!(attempt(&mut c, &format!("SELECT docperm.impersonate('{BOB}', {reason})")).unwrap_err().sqlstate, "22023");
+        assert_eq!(
+            attempt(&mut c, &format!("SELECT docperm.impersonate('{BOB}', {reason})")).unwrap_err().sqlstate,
+            "22023"
+        );
     }
     c.batch_execute("BEGIN").unwrap();
     let token = one(&mut c, &format!("SELECT docperm.impersonate('{BOB}', 'cannot print')"));
@@ -412,7 +454,10 @@ fn the_administrator_acts_as_somebody_else_and_it_is_written_down() {
     c.batch_execute("ROLLBACK").unwrap();
     // The log row stays, and so does the session.
     let mut bob = w.acting(BOB);
-    let seen = table(&mut bob, "SELECT operation, detail FROM docperm.my_activity() WHERE operation <> 'Set Password'");
+    let seen = table(
+        &mut bob,
+        "SELECT operation, detail FROM docperm.my_activity() WHERE operation <> 'Set Password'",
+    );
     assert_eq!(seen, [["Impersonate", "by Administrator: cannot print"]]);
     assert_eq!(one(&mut bob, "SELECT impersonated_by FROM docperm.my_sessions()"), "Administrator");
     let mut d = w.app();
@@ -441,7 +486,10 @@ fn the_end_of_an_impersonation_returns_to_ones_own_session() {
     let mut d = w.app();
     resume(&mut d, &renewed, true);
     for ended in [own, as_bob] {
-        assert_eq!(attempt(&mut d, &format!("SELECT docperm.resume('{ended}')")).unwrap_err().sqlstate, "28000");
+        assert_eq!(
+            attempt(&mut d, &format!("SELECT docperm.resume('{ended}')")).unwrap_err().sqlstate,
+            "28000"
+        );
     }
 }
 
@@ -450,12 +498,24 @@ fn nobody_impersonates_without_the_right_nor_up() {
     let mut w = world();
     w.user("boss@erp.test", &["System Manager"]);
     assert_eq!(w.denied(BOB, &format!("SELECT docperm.impersonate('{ANN}', 'why not')")), "42501");
-    assert_eq!(w.denied("boss@erp.test", &format!("SELECT docperm.impersonate('{ANN}', 'why not')")), "42501");
+    assert_eq!(
+        w.denied("boss@erp.test", &format!("SELECT docperm.impersonate('{ANN}', 'why not')")),
+        "42501"
+    );
     assert_eq!(w.denied(BOB, "SELECT docperm.impersonate('nobody@erp.test', 'why not')"), "42501");
-    assert_eq!(w.denied("Administrator", "SELECT docperm.impersonate('nobody@erp.test', 'why not')"), "42704");
+    assert_eq!(
+        w.denied("Administrator", "SELECT docperm.impersonate('nobody@erp.test', 'why not')"),
+        "42704"
+    );
     assert_eq!(w.denied("Administrator", "SELECT docperm.impersonate('Guest', 'why not')"), "42501");
     w.sql(&format!("UPDATE docperm.users SET enabled = false WHERE name = '{ANN}'"));
-    assert_eq!(w.denied("Administrator", &format!("SELECT docperm.impersonate('{ANN}', 'why not')")), "28000");
-    let detail = one(&mut w.admin, "SELECT status || ': ' || detail FROM docperm.activity_log WHERE operation = 'Impersonate'");
+    assert_eq!(
+        w.denied("Administrator", &format!("SELECT docperm.impersonate('{ANN}', 'why not')")),
+        "28000"
+    );
+    let detail = one(
+        &mut w.admin,
+        "SELECT status || ': ' || detail FROM docperm.activity_log WHERE operation = 'Impersonate'",
+    );
     assert_eq!(detail, "Failed: by Administrator, refused (the user is disabled): why not");
 }
