@@ -48,7 +48,7 @@ impl Turn {
         };
         // SAFETY: a session lock: it outlives transactions and is released by Drop or at the end of the process.
         let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as _, true, at_once) };
-        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then_some(Turn(tag))
+        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Turn(tag))
     }
 }
 
