@@ -10,6 +10,7 @@ use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{Identity, acting, is_database_superuser, stored_name};
 use crate::rules::model::{ADMINISTRATOR, GUEST};
 
+use crate::concealment::conceal_statement;
 /// A new second factor for the acting user, in force once it is confirmed.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_enroll_two_factor() -> String {
@@ -26,6 +27,7 @@ fn docperm_confirm_two_factor(otp: Option<&str>) {
 }
 
 /// Takes away a second factor: one's own, or as an administrator that of another.
+    conceal_statement();
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reset_two_factor(user_name: Option<&str>) -> bool {
     require_oneself("reset the second factor");

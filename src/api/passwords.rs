@@ -3,9 +3,10 @@
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_sys};
 
-use crate::auth::concealment::conceal_statement;
 use crate::auth::password::{self, Cost, Trouble, Verdict};
 use crate::auth::strength::{self, Policy};
+use crate::auth::turn::Turn;
+use crate::concealment::conceal_statement;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{acting, is_database_superuser};
 

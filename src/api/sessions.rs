@@ -2,14 +2,13 @@
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
-use pgrx::spi::Spi;
 use pgrx::{Inet, name, pg_sys};
 
-use crate::auth::attempt::expect;
-use crate::auth::concealment::conceal_statement;
-use crate::auth::owner::as_owner;
+use crate::auth::ask;
 use crate::auth::token;
+use crate::catalog::cache;
 use crate::catalog::session::Session;
+use crate::concealment::conceal_statement;
 use crate::identity::address::ClientAddress;
 use crate::identity::session::statement_start;
 use crate::identity::{self, Source};
@@ -47,6 +46,7 @@ fn note_activity(session: &Session) {
     session.last_active.set(now);
 }
 
+#[allow(clippy::type_complexity, reason = "pgrx reads the columns from the type")]
 /// Who acts, and how that is known.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_session_info() -> TableIterator<

@@ -7,11 +7,9 @@
 //!   pass through a `mailbox` in shared memory; a `turn` lets attempts on one account be made one after another.
 //! - [`login`], [`provider_login`] and [`impersonation`] say what is verified and in which order; [`new_session`] opens what
 //!   is proved. What a token opens later is read by `catalog::session` and judged by `identity::session`.
-//! - [`concealment`] keeps what was typed out of the server's log.
 
 pub mod ask;
 pub mod attempt;
-pub mod concealment;
 pub mod id_token;
 pub mod impersonation;
 pub mod key_file;

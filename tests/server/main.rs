@@ -13,6 +13,7 @@ mod conformance;
 mod crash_and_standby;
 mod dump_restore;
 mod hardening;
+mod log_secrecy;
 mod login;
 mod login_providers;
 mod models;
