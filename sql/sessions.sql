@@ -24,7 +24,7 @@ COMMENT ON COLUMN docperm.sessions.id              IS 'What a session is called 
 COMMENT ON COLUMN docperm.sessions.token_hash      IS 'SHA-256 of the token, in hexadecimal digits';
 COMMENT ON COLUMN docperm.sessions.user_name       IS 'Who acts';
 COMMENT ON COLUMN docperm.sessions.created_at      IS 'When it was opened';
-COMMENT ON COLUMN docperm.sessions.last_active     IS 'When it was last taken up, to about a minute: docperm.resume() writes it down, not every query';
+COMMENT ON COLUMN docperm.sessions.last_active     IS 'When it was last taken up, to about a minute: docperm.resume() has it written down, not every query';
 COMMENT ON COLUMN docperm.sessions.expires_at      IS 'When it ends, whatever happens (settings.session_absolute_timeout)';
 COMMENT ON COLUMN docperm.sessions.client_address  IS 'From where it was opened, as far as it is known';
 COMMENT ON COLUMN docperm.sessions.impersonated_by IS 'Who acts in truth';
@@ -133,15 +133,11 @@ BEGIN
                        FROM docperm.users AS v
                       WHERE v.name = touched
                         FOR NO KEY UPDATE SKIP LOCKED);
-EXCEPTION
-    -- In a transaction that sees older rows only. The next one writes it down.
-    WHEN serialization_failure THEN
-        NULL;
 END
 $$;
 
 COMMENT ON FUNCTION docperm._touch_session(bigint, interval) IS
-    'Internal: writes down that a session is in use, unless that was done within the interval or another transaction is doing it; waits for nobody';
+    'Internal: called by a worker of its own, so that no transaction of a user''s holds these rows. Writes down that a session is in use, unless that was done within the interval or another transaction is doing it; waits for nobody';
 
 
 -- Ending ------------------------------------------------------------------------------

@@ -23,26 +23,24 @@ fn docperm_resume(token: Option<&str>, is_local: Option<bool>, client_address: O
     let token = super::required(token, "token");
     let session =
         identity::resume(token, ClientAddress::of_client(client_address), is_local.unwrap_or(false));
-    note_activity(&session);
+    note_activity(token, &session);
     session.user.clone()
 }
 
-/// Writes down, once a minute at most, that a session is in use.
-fn note_activity(session: &Session) {
+/// Has it written down, once a minute at most, that a session is in use.
+fn note_activity(token: &str, session: &Session) {
     let now = statement_start();
     let Some(id) = session.id else { return };
     let noted_every =
         session.idle_timeout.map_or(ACTIVITY_NOTED_EVERY, |rest| (rest / 4).min(ACTIVITY_NOTED_EVERY));
-    if now.saturating_sub(session.last_active.get()) < noted_every {
+    let is_noted = |session: &Session| now.saturating_sub(session.last_active.get()) < noted_every;
+    // SAFETY: reads shared memory.
+    if is_noted(session) || unsafe { pg_sys::RecoveryInProgress() } {
         return;
     }
-    // SAFETY: variables of the backend and of shared memory.
-    if unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() } {
-        return;
-    }
-    let arguments = [id.into(), (noted_every as f64 / 1e6).into()];
-    let sql = "SELECT docperm._touch_session($1, pg_catalog.make_interval(secs => $2))";
-    as_owner(|| expect(Spi::run_with_args(sql, &arguments)));
+    // Another connection may have had it done since it was read.
+    let Some(session) = cache::reread_session(token).filter(|session| !is_noted(session)) else { return };
+    ask::note_activity(id, noted_every as f64 / 1e6);
     session.last_active.set(now);
 }
 

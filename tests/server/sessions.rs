@@ -1,5 +1,6 @@
 //! What becomes of a token: taken up on any connection, ended everywhere at once, never good for anybody else.
 
+use crate::attempts::wait_until;
 use crate::login::{ANN, BOB, RIGHT, log_in, world};
 use crate::support::{World, attempt, names, one, table};
 use postgres::Client;
@@ -157,7 +158,7 @@ fn an_idle_session_expires_and_one_in_use_does_not() {
     // Taken up after 50 minutes on another connection, it is written down, and good for another hour.
     age(&mut w, 50);
     resume(&mut w.app(), &bob, true);
-    assert_eq!(one(&mut w.admin, "SELECT now() - last_active < interval '1 min' FROM docperm.sessions"), "t");
+    noted(&mut w);
     assert_eq!(
         one(
             &mut w.admin,
@@ -168,6 +169,26 @@ fn an_idle_session_expires_and_one_in_use_does_not() {
     age(&mut w, 61);
     let error = attempt(&mut w.app(), &format!("SELECT docperm.resume('{bob}')")).unwrap_err();
     assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("28000", "the session has expired"));
+}
+
+/// Waits until it is written down that the only session is in use.
+#[track_caller]
+fn noted(w: &mut World) {
+    wait_until(w, "SELECT now() - last_active < interval '1 min' FROM docperm.sessions");
+}
+
+#[test]
+fn activity_is_noted_whatever_becomes_of_the_transaction() {
+    let mut w = world();
+    let bob = token(&w, BOB);
+    for (begin, end) in [("BEGIN", "ROLLBACK"), ("BEGIN READ ONLY", "COMMIT")] {
+        w.sql("UPDATE docperm.sessions SET last_active = now() - interval '10 min'");
+        let mut c = w.app();
+        c.batch_execute(begin).unwrap();
+        resume(&mut c, &bob, true);
+        c.batch_execute(end).unwrap();
+        noted(&mut w);
+    }
 }
 
 #[test]
