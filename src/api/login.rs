@@ -11,7 +11,6 @@ use crate::auth::ask::ask;
 use crate::auth::attempt::expect;
 use crate::auth::owner::as_owner;
 use crate::auth::request::{Answer, Refusal, Request, Secret};
-use crate::auth::token::new_token;
 use crate::catalog::cache;
 use crate::concealment::conceal_statement;
 use crate::fault::{Fault, SqlState};
@@ -169,22 +168,32 @@ fn require_impersonation(user: &str) {
     }
 }
 
-/// Ends a session as somebody else.
+/// Ends a session as somebody else. To act as oneself again takes the token of a session of one's own: code of the other's
+/// that runs in this one must not be able to.
 #[pgrx::pg_extern(sql = false)]
-fn docperm_end_impersonation(is_local: Option<bool>) -> Option<String> {
+fn docperm_end_impersonation(is_local: Option<bool>, own_token: Option<&str>) -> Option<String> {
+    conceal_statement();
     let is_local = is_local.unwrap_or(false);
-    if identity::acting_session().is_none_or(|session| session.impersonated_by.is_none()) {
-        Fault::bad_argument("nobody is impersonated").hint("docperm.session_info() tells who acts.").raise();
+    let impersonator = identity::acting_session().and_then(|session| session.impersonated_by.clone());
+    let Some(impersonator) = impersonator else {
+        Fault::bad_argument("nobody is impersonated").hint("docperm.session_info() tells who acts.").raise()
+    };
+    if own_token.is_some_and(|token| identity::session::valid(token).user != impersonator) {
+        Fault::new(
+            SqlState::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+            "the token is not that of a session of who acts as somebody else",
+        )
+        .hint("Give the token that docperm.login() returned, or none, and log in again.")
+        .raise();
     }
-    let parent = as_owner(|| expect(Spi::get_one::<i64>("SELECT docperm._end_impersonation()")));
-    let token = parent.map(|session| {
-        let token = new_token();
-        let arguments = [session.into(), hash_of(&token).into()];
-        as_owner(|| expect(Spi::run_with_args("SELECT docperm._renew_token($1, $2)", &arguments)));
-        token
-    });
-    identity::settings::assign_session_token(token.as_ref().map_or("", |token| token), is_local);
-    token.map(|token| token.to_string())
+    as_owner(|| expect(Spi::run("SELECT docperm._end_impersonation()")));
+    match own_token {
+        Some(token) => Some(identity::resume(token, ClientAddress::of_client(None), is_local).user.clone()),
+        None => {
+            identity::settings::assign_session_token("", is_local);
+            None
+        }
+    }
 }
 
 /// Acts in the session that was opened.
