@@ -456,6 +456,24 @@ fn keys_are_made_for_oneself_or_by_administrators_and_never_for_guest() {
     assert_eq!(names(&mut w.acting(BOB), "SELECT api_key FROM docperm.my_api_keys()"), [key]);
 }
 
+#[test]
+fn whoever_has_a_key_comes_by_nothing_that_outlasts_it() {
+    let mut w = world();
+    let (key, secret) = api_key(&w, BOB);
+    let mut c = w.app();
+    resume(&mut c, &format!("{key}:{secret}"), false);
+    for sql in [
+        "SELECT docperm.create_api_key()",
+        "SELECT docperm.enroll_two_factor()",
+        "SELECT docperm.confirm_two_factor('123456')",
+        "SELECT docperm.reset_two_factor()",
+        &format!("SELECT docperm.change_password('{RIGHT}', 'a much better phrase')"),
+    ] {
+        assert_eq!(attempt(&mut c, sql).unwrap_err().sqlstate, "42501", "{sql}");
+    }
+    assert_eq!(one(&mut w.admin, "SELECT count(*) FROM docperm.api_keys"), "1");
+}
+
 // Impersonation -----------------------------------------------------------------------------------------------------
 
 #[test]
