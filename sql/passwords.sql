@@ -390,7 +390,7 @@ BEGIN
        AND u.name NOT IN ('Administrator', 'Guest');
 
     -- Requests for one user take turns, so that each counts those before.
-    PERFORM pg_advisory_xact_lock('docperm.password_resets'::regclass::oid::integer, hashtext(requester));
+    PERFORM docperm._wait_for_turn('password reset ' || requester);
     IF settings.password_reset_limit > 0
        AND settings.password_reset_limit <= (SELECT count(*)
                                                FROM docperm.password_resets AS r

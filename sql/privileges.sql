@@ -78,5 +78,6 @@ REVOKE ALL ON FUNCTION
     docperm._undress_triggers(regclass),
     docperm._unique_keys(regclass),
     docperm._user_name(text),
-    docperm._user_type(text)
+    docperm._user_type(text),
+    docperm._wait_for_turn(text)
 FROM PUBLIC;

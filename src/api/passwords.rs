@@ -94,6 +94,12 @@ fn docperm_reset_token() -> String {
     random_bytes::<TOKEN_BYTES>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Waits for a turn, and keeps it to the end of the transaction.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_wait_for_turn(key: &str) {
+    Turn::keep_to_the_end(key);
+}
+
 /// Whether nobody acts but a database superuser.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_is_database_superuser() -> bool {
