@@ -342,6 +342,7 @@ BEGIN
        SET password_hash = excluded.password_hash,
            changed_at    = excluded.changed_at,
            must_change   = false;
+    PERFORM docperm._log_activity('Set Password', holder, true, NULL, format('hash imported by %s', docperm._actor()));
 END
 $$;
 

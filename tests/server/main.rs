@@ -16,6 +16,7 @@ mod hardening;
 mod log_secrecy;
 mod login;
 mod login_providers;
+mod login_steps;
 mod models;
 mod northwind;
 mod passwords;
