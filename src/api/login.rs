@@ -19,8 +19,25 @@ use crate::identity::{self, Source, acting, is_database_superuser};
 use crate::rules::NotAdmitted;
 use crate::rules::model::{ADMINISTRATOR, GUEST};
 
+/// As long as a password can be (bytes).
+const LONGEST: usize = 4096;
+/// Longer than any ID token that is read.
+const LONGEST_TOKEN: usize = 65536;
+
+/// What is not too long to be handed over. It is not counted as an attempt: it could not be right.
+fn bounded<'a>(text: &'a str, name: &str, longest: usize) -> &'a str {
+    if text.len() > longest {
+        Fault::bad_argument(format!("{name} is longer than {longest} bytes")).hint("Shorten it.").raise();
+    }
+    text
+}
+
+fn given<'a>(text: Option<&'a str>, name: &str) -> &'a str {
+    bounded(required(text, name), name, LONGEST)
+}
+
 fn secret(text: Option<&str>, name: &str) -> Secret {
-    Zeroizing::new(required(text, name).to_owned())
+    Zeroizing::new(given(text, name).to_owned())
 }
 
 /// Opens a session to whoever knows the password.
@@ -35,9 +52,9 @@ fn docperm_login(
     conceal_statement();
     let from = ClientAddress::of_client(client_address);
     let answer = ask(&Request::Login {
-        login_id: required(login_id, "login_id").to_owned(),
+        login_id: given(login_id, "login_id").to_owned(),
         password: secret(password, "password"),
-        code: otp.map(|otp| Zeroizing::new(otp.to_owned())),
+        code: otp.map(|otp| Zeroizing::new(bounded(otp, "otp", LONGEST).to_owned())),
         from,
     });
     enter(answer, from, is_local)
@@ -55,9 +72,9 @@ fn docperm_login_with_id_token(
     conceal_statement();
     let from = ClientAddress::of_client(client_address);
     let answer = ask(&Request::IdToken {
-        provider: required(provider, "provider").to_owned(),
-        token: secret(id_token, "id_token"),
-        nonce: nonce.map(str::to_owned),
+        provider: given(provider, "provider").to_owned(),
+        token: Zeroizing::new(bounded(required(id_token, "id_token"), "id_token", LONGEST_TOKEN).to_owned()),
+        nonce: nonce.map(|nonce| bounded(nonce, "nonce", LONGEST).to_owned()),
         from,
     });
     enter(answer, from, is_local)
@@ -109,7 +126,7 @@ fn docperm_impersonate(
     is_local: Option<bool>,
 ) -> String {
     let user = identity::stored_name(required(user_name, "user_name"));
-    let reason = required(reason, "reason").trim();
+    let reason = given(reason, "reason").trim();
     if reason.is_empty() {
         Fault::bad_argument("a reason is wanted").hint("The user will read it.").raise();
     }

@@ -10,11 +10,11 @@ use crate::auth::attempt::expect;
 use crate::auth::owner::as_owner;
 use crate::auth::two_factor::{self, Outcome};
 use crate::catalog::cache::{self, Authority};
+use crate::concealment::conceal_statement;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{Identity, acting, is_database_superuser, stored_name};
 use crate::rules::model::{ADMINISTRATOR, GUEST};
 
-use crate::concealment::conceal_statement;
 /// A new second factor for the acting user, in force once it is confirmed.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_enroll_two_factor() -> String {
@@ -27,14 +27,14 @@ fn docperm_enroll_two_factor() -> String {
 /// Puts the acting user's new second factor in force.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_confirm_two_factor(otp: Option<&str>) {
+    conceal_statement();
     let user = acting_user();
     let code = required(otp, "otp");
     as_owner(|| two_factor::confirm(&user, code)).or_raise();
-}
     log(&user, "confirmed");
+}
 
 /// Takes away a second factor: one's own, or as an administrator that of another.
-    conceal_statement();
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reset_two_factor(user_name: Option<&str>) -> bool {
     require_oneself("reset the second factor");

@@ -44,9 +44,9 @@ fn note_activity(token: &str, session: &Session) {
     session.last_active.set(now);
 }
 
-#[allow(clippy::type_complexity, reason = "pgrx reads the columns from the type")]
 /// Who acts, and how that is known.
 #[pgrx::pg_extern(sql = false)]
+#[allow(clippy::type_complexity, reason = "pgrx reads the columns from the type")]
 fn docperm_session_info() -> TableIterator<
     'static,
     (

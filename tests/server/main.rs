@@ -26,6 +26,7 @@ mod planted_identity;
 mod pooling;
 mod protection;
 mod random_walk;
+mod revocation;
 mod rules_rows;
 mod schema_lint;
 mod sessions;
