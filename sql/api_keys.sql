@@ -50,11 +50,13 @@ BEGIN
         PERFORM docperm._require_user(whose);
         PERFORM docperm._require_power_over(whose);
     END IF;
-    IF whose = 'Guest' OR docperm._impersonator() IS NOT NULL THEN
+    IF whose = 'Guest'
+       OR docperm._impersonator() IS NOT NULL
+       OR (whose = docperm.whoami() AND (SELECT i.source = 'API key' FROM docperm.session_info() AS i)) THEN
         RAISE EXCEPTION USING
             ERRCODE = '42501',
             MESSAGE = format('user "%s" gets no API key', whose),
-            DETAIL  = 'Guest has none, and whoever acts as somebody else makes none that would outlast it.',
+            DETAIL  = 'Guest has none, and whoever acts as somebody else, or by an API key, makes none that would outlast it.',
             HINT    = 'Log in as the user.';
     END IF;
 

@@ -271,15 +271,15 @@ COMMENT ON FUNCTION docperm.impersonate(text, text, inet, boolean) IS
     'Opens a session as another user, acts in it and returns its token. For the Administrator, superusers of the database, and users with the right impersonate on the doctype User. Logged with the reason, whatever becomes of the transaction; the user sees it in docperm.my_activity() and my_sessions(). Errors: 42501 not allowed, 42704 unknown user, 22023 no reason, 28000 the user may not log in now or from there';
 
 
-CREATE FUNCTION docperm.end_impersonation(is_local boolean DEFAULT false) RETURNS text
+CREATE FUNCTION docperm.end_impersonation(is_local boolean DEFAULT false, own_token text DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE COST 1000
 AS 'MODULE_PATHNAME', 'docperm_end_impersonation_wrapper';
 
-COMMENT ON FUNCTION docperm.end_impersonation(boolean) IS
-    'Ends a session as somebody else and returns to oneself: to a new token for the session from which it was begun if that is still open, otherwise to no session at all (NULL). Error: 22023 nobody is impersonated';
+COMMENT ON FUNCTION docperm.end_impersonation(boolean, text) IS
+    'Ends a session as somebody else and returns to oneself: with own_token, the token of a session of one''s own, that session acts from now on, and the user''s name is returned; without, nobody does (NULL). Errors: 22023 nobody is impersonated, 28000 the token is not that of a session of one''s own';
 
 
-CREATE FUNCTION docperm._end_impersonation() RETURNS bigint
+CREATE FUNCTION docperm._end_impersonation() RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -288,24 +288,10 @@ DECLARE
 BEGIN
     DELETE FROM docperm.sessions AS s WHERE s.id = docperm._session_id() RETURNING s.* INTO ended;
     PERFORM docperm._log_activity('Logout', ended.user_name, true, ended.client_address, 'by ' || ended.impersonated_by);
-    RETURN (SELECT s.id
-              FROM docperm.sessions AS s
-             WHERE s.id = ended.returns_to
-               AND s.user_name = ended.impersonated_by);
 END
 $$;
 
-COMMENT ON FUNCTION docperm._end_impersonation() IS 'Internal: ends the session that acts and gives the one that it returns to, if that is open';
-
-
-CREATE FUNCTION docperm._renew_token(session bigint, new_hash text) RETURNS void
-    LANGUAGE sql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    UPDATE docperm.sessions AS s SET token_hash = new_hash, last_active = clock_timestamp() WHERE s.id = session;
-END;
-
-COMMENT ON FUNCTION docperm._renew_token(bigint, text) IS 'Internal: gives a session another token, and so ends what was done with the old one';
+COMMENT ON FUNCTION docperm._end_impersonation() IS 'Internal: ends the session that acts';
 
 
 REVOKE ALL ON FUNCTION docperm._attempt_keys(text, inet, boolean)                      FROM PUBLIC;
@@ -313,7 +299,6 @@ REVOKE ALL ON FUNCTION docperm._begin_attempt(text, text, text[], inet)         
 REVOKE ALL ON FUNCTION docperm._settle_attempt(bigint, text[], text, boolean, text)    FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._forget_attempts()                                      FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._end_impersonation()                                    FROM PUBLIC;
-REVOKE ALL ON FUNCTION docperm._renew_token(bigint, text)                              FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.states_client_address()                                 FROM PUBLIC;
 
 REVOKE ALL     ON FUNCTION docperm.unlock(text)                                        FROM PUBLIC;
@@ -321,10 +306,10 @@ REVOKE ALL     ON FUNCTION docperm.login(text, text, text, inet, boolean)       
 REVOKE ALL     ON FUNCTION docperm.login_with_id_token(text, text, text, inet, boolean) FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.change_password(text, text, inet)                   FROM PUBLIC;
 REVOKE ALL     ON FUNCTION docperm.impersonate(text, text, inet, boolean)              FROM PUBLIC;
-REVOKE ALL     ON FUNCTION docperm.end_impersonation(boolean)                          FROM PUBLIC;
+REVOKE ALL     ON FUNCTION docperm.end_impersonation(boolean, text)                    FROM PUBLIC;
 GRANT  EXECUTE ON FUNCTION docperm.unlock(text)                                        TO   PUBLIC;
 GRANT  EXECUTE ON FUNCTION docperm.login(text, text, text, inet, boolean)              TO   PUBLIC;
 GRANT  EXECUTE ON FUNCTION docperm.login_with_id_token(text, text, text, inet, boolean) TO   PUBLIC;
 GRANT  EXECUTE ON FUNCTION docperm.change_password(text, text, inet)                   TO   PUBLIC;
 GRANT  EXECUTE ON FUNCTION docperm.impersonate(text, text, inet, boolean)              TO   PUBLIC;
-GRANT  EXECUTE ON FUNCTION docperm.end_impersonation(boolean)                          TO   PUBLIC;
+GRANT  EXECUTE ON FUNCTION docperm.end_impersonation(boolean, text)                    TO   PUBLIC;

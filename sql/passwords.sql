@@ -342,6 +342,7 @@ BEGIN
        SET password_hash = excluded.password_hash,
            changed_at    = excluded.changed_at,
            must_change   = false;
+    PERFORM docperm._log_activity('Set Password', holder, true, NULL, format('hash imported by %s', docperm._actor()));
 END
 $$;
 
@@ -390,7 +391,7 @@ BEGIN
        AND u.name NOT IN ('Administrator', 'Guest');
 
     -- Requests for one user take turns, so that each counts those before.
-    PERFORM pg_advisory_xact_lock('docperm.password_resets'::regclass::oid::integer, hashtext(requester));
+    PERFORM docperm._wait_for_turn('password reset ' || requester);
     IF settings.password_reset_limit > 0
        AND settings.password_reset_limit <= (SELECT count(*)
                                                FROM docperm.password_resets AS r

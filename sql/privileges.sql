@@ -81,6 +81,7 @@ REVOKE ALL ON FUNCTION
     docperm._unique_keys(regclass),
     docperm._user_name(text),
     docperm._user_type(text),
+    docperm._wait_for_turn(text),
     docperm._watch_documents(regclass, text, text),
     docperm._watch_parents()
 FROM PUBLIC;

@@ -36,6 +36,14 @@ GRANT  USAGE ON SCHEMA docperm TO   PUBLIC;
 COMMENT ON SCHEMA docperm IS 'docperm: documents, roles and user permissions, enforced by row-level security';
 
 
+CREATE FUNCTION docperm._wait_for_turn(key text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT COST 10
+AS 'MODULE_PATHNAME', 'docperm_wait_for_turn_wrapper';
+
+COMMENT ON FUNCTION docperm._wait_for_turn(text) IS
+    'Internal: waits until nobody else has the turn of that name, and keeps it to the end of the transaction. Unlike advisory locks it cannot be taken by strangers, to keep others waiting';
+
+
 -- Whether this session restores a dump: pg_dump and pg_restore switch both settings off.
 -- A restore must bring back everything that was there, for a restriction that is refused
 -- is a restriction that is gone. So
@@ -59,7 +67,7 @@ BEGIN
     IF NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user) THEN
         RETURN false;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('docperm'), hashtext('restore'));
+    PERFORM docperm._wait_for_turn('restore');
     RETURN true;
 END
 $$;

@@ -24,11 +24,11 @@ COMMENT ON COLUMN docperm.sessions.id              IS 'What a session is called 
 COMMENT ON COLUMN docperm.sessions.token_hash      IS 'SHA-256 of the token, in hexadecimal digits';
 COMMENT ON COLUMN docperm.sessions.user_name       IS 'Who acts';
 COMMENT ON COLUMN docperm.sessions.created_at      IS 'When it was opened';
-COMMENT ON COLUMN docperm.sessions.last_active     IS 'When it was last taken up, to about a minute: docperm.resume() writes it down, not every query';
+COMMENT ON COLUMN docperm.sessions.last_active     IS 'When it was last taken up, to about a minute: docperm.resume() has it written down, not every query';
 COMMENT ON COLUMN docperm.sessions.expires_at      IS 'When it ends, whatever happens (settings.session_absolute_timeout)';
 COMMENT ON COLUMN docperm.sessions.client_address  IS 'From where it was opened, as far as it is known';
 COMMENT ON COLUMN docperm.sessions.impersonated_by IS 'Who acts in truth';
-COMMENT ON COLUMN docperm.sessions.returns_to      IS 'The session of who acts in truth, to which docperm.end_impersonation() returns';
+COMMENT ON COLUMN docperm.sessions.returns_to      IS 'The session of who acts in truth, in which it was begun; it ends with that one';
 COMMENT ON INDEX  docperm.sessions_user_name_idx   IS 'A user''s sessions, the least recently used first';
 
 
@@ -133,15 +133,11 @@ BEGIN
                        FROM docperm.users AS v
                       WHERE v.name = touched
                         FOR NO KEY UPDATE SKIP LOCKED);
-EXCEPTION
-    -- In a transaction that sees older rows only. The next one writes it down.
-    WHEN serialization_failure THEN
-        NULL;
 END
 $$;
 
 COMMENT ON FUNCTION docperm._touch_session(bigint, interval) IS
-    'Internal: writes down that a session is in use, unless that was done within the interval or another transaction is doing it; waits for nobody';
+    'Internal: called by a worker of its own, so that no transaction of a user''s holds these rows. Writes down that a session is in use, unless that was done within the interval or another transaction is doing it; waits for nobody';
 
 
 -- Ending ------------------------------------------------------------------------------
@@ -162,7 +158,7 @@ DECLARE
     ended bigint;
 BEGIN
     DELETE FROM docperm.sessions AS s
-     WHERE s.user_name = _end_sessions_of.user_name
+     WHERE _end_sessions_of.user_name IN (s.user_name, s.impersonated_by)
        AND s.id IS DISTINCT FROM kept;
     GET DIAGNOSTICS ended = ROW_COUNT;
     RETURN ended;
@@ -170,7 +166,7 @@ END
 $$;
 
 COMMENT ON FUNCTION docperm._end_sessions_of(text, boolean) IS
-    'Internal: ends a user''s sessions, if wanted all but the one that acts, and returns how many';
+    'Internal: ends a user''s sessions, those included in which he acts as somebody else, if wanted all but the one that acts, and returns how many';
 
 
 CREATE FUNCTION docperm.logout() RETURNS void
@@ -272,13 +268,23 @@ COMMENT ON FUNCTION docperm.end_session(bigint) IS
     'Ends one of the acting user''s sessions, or, for administrators, anybody''s. Error: 42704 there is no such session';
 
 
--- A disabled user has none.
+-- A disabled user has none, and who acts as somebody else does not outlast himself. To disable a
+-- user waits for nobody: a session that its own user is just ending, in a transaction that he
+-- keeps open, is good for nothing meanwhile. Should he give up, it is ended when he is enabled.
 CREATE FUNCTION docperm._end_sessions_of_disabled() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM docperm._end_sessions_of(NEW.name, false);
+    IF NEW.enabled THEN
+        DELETE FROM docperm.sessions AS s WHERE NEW.name IN (s.user_name, s.impersonated_by);
+    ELSE
+        DELETE FROM docperm.sessions AS s
+         WHERE s.id IN (SELECT e.id
+                          FROM docperm.sessions AS e
+                         WHERE NEW.name IN (e.user_name, e.impersonated_by)
+                           FOR UPDATE SKIP LOCKED);
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -288,7 +294,7 @@ COMMENT ON FUNCTION docperm._end_sessions_of_disabled() IS 'Internal: trigger th
 CREATE TRIGGER end_sessions
     AFTER UPDATE ON docperm.users
     FOR EACH ROW
-    WHEN (OLD.enabled AND NOT NEW.enabled)
+    WHEN (OLD.enabled <> NEW.enabled)
     EXECUTE FUNCTION docperm._end_sessions_of_disabled();
 
 

@@ -9,6 +9,7 @@
 //! | [`catalog`] | docperm's tables read into that model, kept until they change |
 //! | [`identity`] | who is acting |
 //! | [`auth`] | proving who somebody is |
+//! | [`concealment`] | keeping secrets that statements hold out of the server's log |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
 //! | [`guard`] | triggers that keep what stands beside documents in step with them |
 //! | [`api`] | the functions that users call; `sql/` declares them |
@@ -18,6 +19,7 @@ pgrx::pg_module_magic!(name, version);
 pub mod api;
 pub mod auth;
 pub mod catalog;
+pub mod concealment;
 mod entry_point;
 pub mod fault;
 pub mod guard;
@@ -69,7 +71,7 @@ pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires
 #[pgrx::pg_guard]
 #[allow(non_snake_case)]
 pub extern "C-unwind" fn _PG_init() {
-    auth::concealment::init();
+    concealment::init();
     identity::init();
     catalog::init();
     planner::init();

@@ -9,20 +9,35 @@ use super::sessions::actor;
 use super::{administers, require_oneself, required};
 use crate::auth::ask::ask;
 use crate::auth::attempt::expect;
-use crate::auth::concealment::conceal_statement;
 use crate::auth::owner::as_owner;
 use crate::auth::request::{Answer, Refusal, Request, Secret};
-use crate::auth::token::new_token;
 use crate::catalog::cache;
-use crate::catalog::session::hash_of;
+use crate::concealment::conceal_statement;
 use crate::fault::{Fault, SqlState};
 use crate::identity::address::ClientAddress;
 use crate::identity::{self, Source, acting, is_database_superuser};
 use crate::rules::NotAdmitted;
 use crate::rules::model::{ADMINISTRATOR, GUEST};
 
+/// As long as a password can be (bytes).
+const LONGEST: usize = 4096;
+/// Longer than any ID token that is read.
+const LONGEST_TOKEN: usize = 65536;
+
+/// What is not too long to be handed over. It is not counted as an attempt: it could not be right.
+fn bounded<'a>(text: &'a str, name: &str, longest: usize) -> &'a str {
+    if text.len() > longest {
+        Fault::bad_argument(format!("{name} is longer than {longest} bytes")).hint("Shorten it.").raise();
+    }
+    text
+}
+
+fn given<'a>(text: Option<&'a str>, name: &str) -> &'a str {
+    bounded(required(text, name), name, LONGEST)
+}
+
 fn secret(text: Option<&str>, name: &str) -> Secret {
-    Zeroizing::new(required(text, name).to_owned())
+    Zeroizing::new(given(text, name).to_owned())
 }
 
 /// Opens a session to whoever knows the password.
@@ -37,9 +52,9 @@ fn docperm_login(
     conceal_statement();
     let from = ClientAddress::of_client(client_address);
     let answer = ask(&Request::Login {
-        login_id: required(login_id, "login_id").to_owned(),
+        login_id: given(login_id, "login_id").to_owned(),
         password: secret(password, "password"),
-        code: otp.map(|otp| Zeroizing::new(otp.to_owned())),
+        code: otp.map(|otp| Zeroizing::new(bounded(otp, "otp", LONGEST).to_owned())),
         from,
     });
     enter(answer, from, is_local)
@@ -57,9 +72,9 @@ fn docperm_login_with_id_token(
     conceal_statement();
     let from = ClientAddress::of_client(client_address);
     let answer = ask(&Request::IdToken {
-        provider: required(provider, "provider").to_owned(),
-        token: secret(id_token, "id_token"),
-        nonce: nonce.map(str::to_owned),
+        provider: given(provider, "provider").to_owned(),
+        token: Zeroizing::new(bounded(required(id_token, "id_token"), "id_token", LONGEST_TOKEN).to_owned()),
+        nonce: nonce.map(|nonce| bounded(nonce, "nonce", LONGEST).to_owned()),
         from,
     });
     enter(answer, from, is_local)
@@ -111,7 +126,7 @@ fn docperm_impersonate(
     is_local: Option<bool>,
 ) -> String {
     let user = identity::stored_name(required(user_name, "user_name"));
-    let reason = required(reason, "reason").trim();
+    let reason = given(reason, "reason").trim();
     if reason.is_empty() {
         Fault::bad_argument("a reason is wanted").hint("The user will read it.").raise();
     }
@@ -170,22 +185,32 @@ fn require_impersonation(user: &str) {
     }
 }
 
-/// Ends a session as somebody else.
+/// Ends a session as somebody else. To act as oneself again takes the token of a session of one's own: code of the other's
+/// that runs in this one must not be able to.
 #[pgrx::pg_extern(sql = false)]
-fn docperm_end_impersonation(is_local: Option<bool>) -> Option<String> {
+fn docperm_end_impersonation(is_local: Option<bool>, own_token: Option<&str>) -> Option<String> {
+    conceal_statement();
     let is_local = is_local.unwrap_or(false);
-    if identity::acting_session().is_none_or(|session| session.impersonated_by.is_none()) {
-        Fault::bad_argument("nobody is impersonated").hint("docperm.session_info() tells who acts.").raise();
+    let impersonator = identity::acting_session().and_then(|session| session.impersonated_by.clone());
+    let Some(impersonator) = impersonator else {
+        Fault::bad_argument("nobody is impersonated").hint("docperm.session_info() tells who acts.").raise()
+    };
+    if own_token.is_some_and(|token| identity::session::valid(token).user != impersonator) {
+        Fault::new(
+            SqlState::ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,
+            "the token is not that of a session of who acts as somebody else",
+        )
+        .hint("Give the token that docperm.login() returned, or none, and log in again.")
+        .raise();
     }
-    let parent = as_owner(|| expect(Spi::get_one::<i64>("SELECT docperm._end_impersonation()")));
-    let token = parent.map(|session| {
-        let token = new_token();
-        let arguments = [session.into(), hash_of(&token).into()];
-        as_owner(|| expect(Spi::run_with_args("SELECT docperm._renew_token($1, $2)", &arguments)));
-        token
-    });
-    identity::settings::assign_session_token(token.as_ref().map_or("", |token| token), is_local);
-    token.map(|token| token.to_string())
+    as_owner(|| expect(Spi::run("SELECT docperm._end_impersonation()")));
+    match own_token {
+        Some(token) => Some(identity::resume(token, ClientAddress::of_client(None), is_local).user.clone()),
+        None => {
+            identity::settings::assign_session_token("", is_local);
+            None
+        }
+    }
 }
 
 /// Acts in the session that was opened.

@@ -59,13 +59,19 @@ fn require_administrator(what: &str) {
     }
 }
 
-/// Refuses to whoever acts as somebody else what would outlast it.
+/// Refuses to whoever acts as somebody else, and to programs that act by an API key, what would outlast it.
 fn require_oneself(what: &str) {
-    let impersonator = crate::identity::acting_session().and_then(|session| session.impersonated_by.clone());
-    if let Some(impersonator) = impersonator {
+    let Some(session) = crate::identity::acting_session() else { return };
+    if let Some(impersonator) = &session.impersonated_by {
         Fault::denied(format!("user \"{impersonator}\" may not {what} of somebody else"))
             .detail("Whoever acts as somebody else leaves the other's keys and secrets alone.")
             .hint("docperm.end_impersonation() comes first.")
+            .raise();
+    }
+    if session.id.is_none() {
+        Fault::denied(format!("an API key may not {what} of its user"))
+            .detail("Whoever comes by a key must not come by what outlasts it.")
+            .hint("Log in as the user.")
             .raise();
     }
 }

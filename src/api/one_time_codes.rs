@@ -2,10 +2,15 @@
 
 use std::rc::Rc;
 
+use pgrx::spi::Spi;
+
+use super::sessions::actor;
 use super::{administers, require_oneself, required};
+use crate::auth::attempt::expect;
 use crate::auth::owner::as_owner;
 use crate::auth::two_factor::{self, Outcome};
 use crate::catalog::cache::{self, Authority};
+use crate::concealment::conceal_statement;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{Identity, acting, is_database_superuser, stored_name};
 use crate::rules::model::{ADMINISTRATOR, GUEST};
@@ -14,15 +19,19 @@ use crate::rules::model::{ADMINISTRATOR, GUEST};
 #[pgrx::pg_extern(sql = false)]
 fn docperm_enroll_two_factor() -> String {
     let user = acting_user();
-    as_owner(|| two_factor::enroll(&user)).or_raise().as_str().to_owned()
+    let address = as_owner(|| two_factor::enroll(&user)).or_raise();
+    log(&user, "begun");
+    address.as_str().to_owned()
 }
 
 /// Puts the acting user's new second factor in force.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_confirm_two_factor(otp: Option<&str>) {
+    conceal_statement();
     let user = acting_user();
     let code = required(otp, "otp");
     as_owner(|| two_factor::confirm(&user, code)).or_raise();
+    log(&user, "confirmed");
 }
 
 /// Takes away a second factor: one's own, or as an administrator that of another.
@@ -33,7 +42,11 @@ fn docperm_reset_two_factor(user_name: Option<&str>) -> bool {
     let user = user_name.map_or_else(|| identity.user.clone(), stored_name);
     require_may_reset(&identity, &user);
     require_user(&user);
-    as_owner(|| two_factor::reset(&user)).or_raise()
+    let was_there = as_owner(|| two_factor::reset(&user)).or_raise();
+    if was_there {
+        log(&user, "taken away");
+    }
+    was_there
 }
 
 /// A new second factor for a user who cannot log in without one. Who may execute it is trusted to tell nobody but the user.
@@ -41,7 +54,9 @@ fn docperm_reset_two_factor(user_name: Option<&str>) -> bool {
 fn docperm_start_enrollment(user_name: Option<&str>) -> String {
     let user = stored_name(required(user_name, "user_name"));
     require_enabled(&user);
-    as_owner(|| two_factor::enroll(&user)).or_raise().as_str().to_owned()
+    let address = as_owner(|| two_factor::enroll(&user)).or_raise();
+    log(&user, "begun");
+    address.as_str().to_owned()
 }
 
 /// What a code is worth to log in with, and uses it up.
@@ -65,6 +80,13 @@ fn docperm_reseal_secret(sealed: &str, from_user: &str, to_user: &str) -> String
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reseal_secrets() -> i32 {
     as_owner(two_factor::reseal_all).or_raise()
+}
+
+/// Writes down what became of a user's second factor, and by whom.
+fn log(user: &str, what: &str) {
+    let arguments = [user.into(), format!("{what} by {}", actor()).into()];
+    let sql = "SELECT docperm._log_activity('Two Factor', $1, true, NULL, $2)";
+    as_owner(|| expect(Spi::run_with_args(sql, &arguments)));
 }
 
 /// The acting user, who is somebody.

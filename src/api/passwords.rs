@@ -3,10 +3,11 @@
 use pgrx::iter::TableIterator;
 use pgrx::name;
 
-use crate::auth::concealment::conceal_statement;
 use crate::auth::password::{self, Cost, Trouble, Verdict};
 use crate::auth::random;
 use crate::auth::strength::{self, Policy};
+use crate::auth::turn::Turn;
+use crate::concealment::conceal_statement;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{acting, is_database_superuser};
 
@@ -92,6 +93,12 @@ fn docperm_password_weakness(
 #[pgrx::pg_extern(sql = false)]
 fn docperm_reset_token() -> String {
     random::bytes::<TOKEN_BYTES>().or_raise().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Waits for a turn, and keeps it to the end of the transaction.
+#[pgrx::pg_extern(sql = false)]
+fn docperm_wait_for_turn(key: &str) {
+    Turn::keep_to_the_end(key);
 }
 
 /// Whether nobody acts but a database superuser.

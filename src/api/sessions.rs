@@ -2,14 +2,13 @@
 
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::iter::TableIterator;
-use pgrx::spi::Spi;
 use pgrx::{Inet, name, pg_sys};
 
-use crate::auth::attempt::expect;
-use crate::auth::concealment::conceal_statement;
-use crate::auth::owner::as_owner;
+use crate::auth::ask;
 use crate::auth::token;
+use crate::catalog::cache;
 use crate::catalog::session::Session;
+use crate::concealment::conceal_statement;
 use crate::identity::address::ClientAddress;
 use crate::identity::session::statement_start;
 use crate::identity::{self, Source};
@@ -24,31 +23,30 @@ fn docperm_resume(token: Option<&str>, is_local: Option<bool>, client_address: O
     let token = super::required(token, "token");
     let session =
         identity::resume(token, ClientAddress::of_client(client_address), is_local.unwrap_or(false));
-    note_activity(&session);
+    note_activity(token, &session);
     session.user.clone()
 }
 
-/// Writes down, once a minute at most, that a session is in use.
-fn note_activity(session: &Session) {
+/// Has it written down, once a minute at most, that a session is in use.
+fn note_activity(token: &str, session: &Session) {
     let now = statement_start();
     let Some(id) = session.id else { return };
     let noted_every =
         session.idle_timeout.map_or(ACTIVITY_NOTED_EVERY, |rest| (rest / 4).min(ACTIVITY_NOTED_EVERY));
-    if now.saturating_sub(session.last_active.get()) < noted_every {
+    let is_noted = |session: &Session| now.saturating_sub(session.last_active.get()) < noted_every;
+    // SAFETY: reads shared memory.
+    if is_noted(session) || unsafe { pg_sys::RecoveryInProgress() } {
         return;
     }
-    // SAFETY: variables of the backend and of shared memory.
-    if unsafe { pg_sys::XactReadOnly || pg_sys::RecoveryInProgress() } {
-        return;
-    }
-    let arguments = [id.into(), (noted_every as f64 / 1e6).into()];
-    let sql = "SELECT docperm._touch_session($1, pg_catalog.make_interval(secs => $2))";
-    as_owner(|| expect(Spi::run_with_args(sql, &arguments)));
+    // Another connection may have had it done since it was read.
+    let Some(session) = cache::reread_session(token).filter(|session| !is_noted(session)) else { return };
+    ask::note_activity(id, noted_every as f64 / 1e6);
     session.last_active.set(now);
 }
 
 /// Who acts, and how that is known.
 #[pgrx::pg_extern(sql = false)]
+#[allow(clippy::type_complexity, reason = "pgrx reads the columns from the type")]
 fn docperm_session_info() -> TableIterator<
     'static,
     (

@@ -54,16 +54,12 @@ fn refuse_on_standby() {
 fn start(mailbox: &Mailbox) -> DynamicBackgroundWorker {
     let started = Instant::now();
     loop {
-        // SAFETY: plain variables of the backend.
-        let (database, process) = unsafe { (pg_sys::MyDatabaseId, pg_sys::MyProcPid) };
-        let worker = BackgroundWorkerBuilder::new("docperm login")
-            .set_type("docperm login")
-            .set_library("docperm")
-            .set_function("docperm_login_worker")
+        // SAFETY: a plain variable of the backend.
+        let process = unsafe { pg_sys::MyProcPid };
+        let worker = worker("docperm login", "docperm_login_worker")
             .set_argument(Some(pg_sys::Datum::from(mailbox.handle())))
-            .set_extra(&database.to_u32().to_string())
+            .set_extra(&database().to_string())
             .set_notify_pid(process)
-            .enable_spi_access()
             .load_dynamic();
         if let Ok(worker) = worker {
             return worker;
@@ -79,6 +75,29 @@ fn start(mailbox: &Mailbox) -> DynamicBackgroundWorker {
         }
         wait(PAUSE);
     }
+}
+
+/// Has it noted that a session is in use, unless that was done within so many seconds, and waits for nothing. Not in the
+/// caller's transaction: until its end, nobody else could change the session or its user, not even to end or disable them. Where
+/// no process is free, the next one to take up the session notes it.
+pub fn note_activity(session: i64, older_than: f64) {
+    let _ = worker("docperm activity", "docperm_activity_worker")
+        .set_argument(Some(pg_sys::Datum::from(session)))
+        .set_extra(&format!("{} {older_than}", database()))
+        .load_dynamic();
+}
+
+fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {
+    BackgroundWorkerBuilder::new(name)
+        .set_type(name)
+        .set_library("docperm")
+        .set_function(function)
+        .enable_spi_access()
+}
+
+fn database() -> u32 {
+    // SAFETY: a plain variable of the backend.
+    unsafe { pg_sys::MyDatabaseId }.to_u32()
 }
 
 /// Waits for this process to be woken, for so many milliseconds at most; cancels and timeouts end it with an error.

@@ -39,7 +39,9 @@ pub fn verify_password(user: &str, password: &str, from: ClientAddress) -> Answe
     let is_right = attempt.is_right(password);
     transaction(|| {
         if is_right {
-            attempt.settle(Outcome::Right, true, None);
+            // Nor does it prove here what it does not prove at a login.
+            let is_enough = !new_session::requires_code(user);
+            attempt.settle(if is_enough { Outcome::Right } else { Outcome::Neither }, true, None);
             Answer::Verified
         } else {
             attempt.settle(Outcome::Wrong, false, Some("wrong password"));
@@ -86,7 +88,11 @@ fn judge<'a>(
         return Err(neither(Refusal::PasswordExpired));
     }
     if new_session::requires_code(user) {
-        let Some(code) = code else { return Err(neither(Refusal::CodeRequired)) };
+        let Some(code) = code else {
+            let is_enrolled =
+                two_factor::enrolment(user).is_ok_and(|state| state != two_factor::Enrolment::None);
+            return Err(neither(if is_enrolled { Refusal::CodeRequired } else { Refusal::NotEnrolled }));
+        };
         let checked = two_factor::verify(user, code).map_err(|fault| {
             let (sqlstate, message, detail, hint) = fault.into_parts();
             let log = format!("one-time code not verified: {message}");

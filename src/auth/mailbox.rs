@@ -55,7 +55,8 @@ impl Mailbox {
     pub fn open(handle: pg_sys::dsm_handle) -> Option<Self> {
         // SAFETY: a handle that is not known gives NULL.
         let segment = unsafe { pg_sys::dsm_attach(handle) };
-        (!segment.is_null()).then_some(Mailbox(segment))
+        // Not then_some(): it would make one of nothing, and drop it.
+        (!segment.is_null()).then(|| Mailbox(segment))
     }
 
     /// In a worker: takes the request out, so that nothing of it stays in shared memory.

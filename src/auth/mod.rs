@@ -4,14 +4,12 @@
 //!   are the second factor, and [`id_token`] is a third party's word, all but finding the user.
 //! - A login is an attempt ([`attempt`]) that a background worker makes ([`worker`]), in transactions of its own, so that
 //!   nothing that the caller does undoes what was counted and written down. [`ask`] starts it; a [`request`] and its answer
-//!   pass through a `mailbox` in shared memory; a `turn` lets attempts on one account be made one after another.
+//!   pass through a `mailbox` in shared memory; a [`turn`] lets attempts on one account be made one after another.
 //! - [`login`], [`provider_login`] and [`impersonation`] say what is verified and in which order; [`new_session`] opens what
 //!   is proved. What a token opens later is read by `catalog::session` and judged by `identity::session`.
-//! - [`concealment`] keeps what was typed out of the server's log.
 
 pub mod ask;
 pub mod attempt;
-pub mod concealment;
 pub mod id_token;
 pub mod impersonation;
 pub mod key_file;
@@ -31,6 +29,6 @@ pub mod sealed;
 #[forbid(unsafe_code)]
 pub mod strength;
 pub mod token;
-mod turn;
+pub mod turn;
 pub mod two_factor;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! Opening sessions, in a login worker.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 use pgrx::Inet;
 use pgrx::spi::Spi;
@@ -23,8 +24,8 @@ pub struct Impersonation<'a> {
 
 /// Opens a session and gives its token, of which only the hash is kept.
 pub fn open(user: &str, from: ClientAddress, impersonation: Option<&Impersonation>) -> Secret {
-    // Until the worker ends: the next login counts this one's session.
-    std::mem::forget(Turn::wait_for(&format!("sessions of {user}")));
+    // Until it is committed: the next login counts this one's session.
+    TURN.set(Some(ManuallyDrop::new(Turn::wait_for(&format!("sessions of {user}")))));
     let address = from.address.map(|address| Inet(address.to_string()));
     let token = new_token();
     let arguments = [
@@ -42,12 +43,17 @@ pub fn open(user: &str, from: ClientAddress, impersonation: Option<&Impersonatio
 }
 
 thread_local! {
+    /// That of the user to whom a session is being opened. Not dropped at exit, after PostgreSQL's memory is gone.
+    static TURN: RefCell<Option<ManuallyDrop<Turn>>> = const { RefCell::new(None) };
+
     /// A login that could not be written into docperm.users at once, because somebody held the row.
     static UNNOTED: RefCell<Option<(String, Option<Inet>)>> = const { RefCell::new(None) };
 }
 
-/// Writes down what could not be written down at once. The session is open, and nobody waits for this.
+/// Lets the user's next login go on, and writes down what could not be written down at once. The session is open, and nobody
+/// waits for this.
 pub fn note_later() {
+    drop(TURN.take().map(ManuallyDrop::into_inner));
     if let Some((user, address)) = UNNOTED.take() {
         transaction(|| note_login(&user, address, true));
     }

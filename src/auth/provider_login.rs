@@ -18,6 +18,7 @@ pub fn log_in(provider: &str, token: &str, nonce: Option<&str>, from: ClientAddr
         Ok(resolved) => resolved,
         Err(fault) => {
             let (sqlstate, message, detail, hint) = fault.into_parts();
+            transaction(|| log(None, from, format!("by {provider}: {message}")));
             return Answer::Trouble(Trouble { sqlstate, message, detail, hint });
         }
     };
@@ -30,18 +31,24 @@ pub fn log_in(provider: &str, token: &str, nonce: Option<&str>, from: ClientAddr
         });
         let detail = match &verdict {
             Ok(_) => format!("by {provider}"),
+            // What was typed is not kept.
+            Err(refusal) if *refusal == refused(id_token::Refusal::Provider) => refusal.detail(),
             Err(refusal) => format!("by {provider}: {}", refusal.detail()),
         };
-        let arguments = [
-            verdict.as_ref().ok().cloned().into(),
-            verdict.is_ok().into(),
-            from.address.map(|address| Inet(address.to_string())).into(),
-            detail.into(),
-        ];
-        expect(Spi::run_with_args("SELECT docperm._log_activity('Login', $1, $2, $3, $4)", &arguments));
+        log(verdict.as_ref().ok(), from, detail);
         match verdict {
             Ok(user) => Answer::Opened { token: new_session::open(&user, from, None) },
             Err(refusal) => Answer::Refused(refusal),
         }
     })
+}
+
+fn log(user: Option<&String>, from: ClientAddress, detail: String) {
+    let arguments = [
+        user.cloned().into(),
+        user.is_some().into(),
+        from.address.map(|address| Inet(address.to_string())).into(),
+        detail.into(),
+    ];
+    expect(Spi::run_with_args("SELECT docperm._log_activity('Login', $1, $2, $3, $4)", &arguments));
 }

@@ -1,4 +1,5 @@
-//! Turns: attempts on one account are made one after another, and only so many passwords are hashed at a time.
+//! Turns: attempts on one account are made one after another, requests for reset tokens of one user as well, and only so
+//! many passwords are hashed at a time.
 //!
 //! They are locks of a kind that no SQL function can take, so that nobody can keep others from logging in by holding one.
 //! (PostgreSQL's own functions for advisory locks use 1 and 2 in the last field: lockfuncs.c.)
@@ -19,11 +20,8 @@ pub struct Turn(pg_sys::LOCKTAG);
 impl Turn {
     /// Waits for the turn of whom or what `key` names.
     pub fn wait_for(key: &str) -> Self {
-        let digest = Sha256::digest(key);
-        let number = |from: usize| {
-            u32::from_be_bytes([digest[from], digest[from + 1], digest[from + 2], digest[from + 3]])
-        };
-        Self::take(number(0), number(4), false).expect("waiting ends with the lock or with an error")
+        let (first, second) = numbers(key);
+        Self::take(first, second, false).expect("waiting ends with the lock or with an error")
     }
 
     /// Waits until a password may be hashed.
@@ -35,20 +33,39 @@ impl Turn {
             .expect("waiting ends with the lock or with an error")
     }
 
+    /// Waits for the turn of whom or what `key` names, and keeps it to the end of the transaction.
+    pub fn keep_to_the_end(key: &str) {
+        let (first, second) = numbers(key);
+        // SAFETY: a transaction's lock, which PostgreSQL releases with it.
+        unsafe { pg_sys::LockAcquire(&tag(first, second), pg_sys::ExclusiveLock as _, false, false) };
+    }
+
     fn take(first: u32, second: u32, at_once: bool) -> Option<Self> {
-        // SAFETY: a plain variable of the process.
-        let database = unsafe { pg_sys::MyDatabaseId };
-        let tag = pg_sys::LOCKTAG {
-            locktag_field1: database.to_u32(),
-            locktag_field2: first,
-            locktag_field3: second,
-            locktag_field4: OURS,
-            locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
-            locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
-        };
+        let tag = tag(first, second);
         // SAFETY: a session lock: it outlives transactions and is released by Drop or at the end of the process.
         let result = unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as _, true, at_once) };
-        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then_some(Turn(tag))
+        (result != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL).then(|| Turn(tag))
+    }
+}
+
+fn numbers(key: &str) -> (u32, u32) {
+    let digest = Sha256::digest(key);
+    let number = |from: usize| {
+        u32::from_be_bytes([digest[from], digest[from + 1], digest[from + 2], digest[from + 3]])
+    };
+    (number(0), number(4))
+}
+
+fn tag(first: u32, second: u32) -> pg_sys::LOCKTAG {
+    // SAFETY: a plain variable of the process.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    pg_sys::LOCKTAG {
+        locktag_field1: database.to_u32(),
+        locktag_field2: first,
+        locktag_field3: second,
+        locktag_field4: OURS,
+        locktag_type: pg_sys::LockTagType::LOCKTAG_ADVISORY as u8,
+        locktag_lockmethodid: pg_sys::USER_LOCKMETHOD as u8,
     }
 }
 

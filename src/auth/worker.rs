@@ -1,16 +1,20 @@
-//! The login worker: starts, does one request, ends.
+//! The login worker: starts, does one request, ends. And a smaller one, which notes that a session is in use.
 
 use std::panic::AssertUnwindSafe;
 
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
+use pgrx::spi::Spi;
 
+use super::attempt::expect;
 use super::mailbox::Mailbox;
 use super::request::{Answer, Request};
 use super::{impersonation, login, new_session, provider_login};
 
 /// Settings of the database or of the server that must not decide how attempts are counted.
-const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 9] = [
+const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 10] = [
+    // What a database's connections become is not for the worker, which acts as docperm's owner.
+    (c"role", c"none"),
     (c"search_path", c"pg_catalog, pg_temp"),
     (c"default_transaction_isolation", c"read committed"),
     (c"default_transaction_read_only", c"off"),
@@ -28,25 +32,42 @@ const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 9] = [
 #[unsafe(no_mangle)]
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn docperm_login_worker(mailbox: pg_sys::Datum) {
-    let database = BackgroundWorker::get_extra().parse::<u32>().unwrap_or_default();
-    // SAFETY: once, at the beginning of a background worker. A shutdown is noticed where PostgreSQL looks for interrupts.
+    // Before anything that takes time: who asks may go, and nothing has been done yet.
+    let Some(mailbox) = Mailbox::open(mailbox.value() as pg_sys::dsm_handle) else { return };
+    connect(BackgroundWorker::get_extra());
+    let Some(request) = mailbox.take_request::<Request>() else { return };
+    let answer = answer(request);
+    mailbox.answer(&answer);
+    new_session::note_later();
+}
+
+/// Called by PostgreSQL in a process of its own: notes that a session is in use. See [`super::ask::note_activity`].
+#[unsafe(no_mangle)]
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn docperm_activity_worker(session: pg_sys::Datum) {
+    let extra = BackgroundWorker::get_extra();
+    let Some((database, older_than)) = extra.split_once(' ') else { return };
+    connect(database);
+    let older_than = older_than.parse::<f64>().unwrap_or_default();
+    let arguments = [(session.value() as i64).into(), older_than.into()];
+    let sql = "SELECT docperm._touch_session($1, pg_catalog.make_interval(secs => $2))";
+    transaction(|| expect(Spi::run_with_args(sql, &arguments)));
+}
+
+/// Becomes a process that acts for docperm in that database.
+fn connect(database: &str) {
+    let database = pg_sys::Oid::from(database.parse::<u32>().unwrap_or_default());
+    // SAFETY: once, at the beginning of a background worker, whose signals are unblocked. No role: as the bootstrap
+    // superuser, which needs no privileges on docperm's tables.
     unsafe {
         pg_sys::pqsignal(SIGTERM, Some(terminate));
         pg_sys::BackgroundWorkerUnblockSignals();
-    }
-    let Some(mailbox) = Mailbox::open(mailbox.value() as pg_sys::dsm_handle) else { return };
-    // SAFETY: as above. No role: as the bootstrap superuser, which needs no privileges on docperm's tables.
-    unsafe {
-        pg_sys::BackgroundWorkerInitializeConnectionByOid(pg_sys::Oid::from(database), pg_sys::InvalidOid, 0);
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, pg_sys::InvalidOid, 0);
         for (name, value) in SETTINGS {
             let (context, source) = (pg_sys::GucContext::PGC_SUSET, pg_sys::GucSource::PGC_S_OVERRIDE);
             pg_sys::SetConfigOption(name.as_ptr(), value.as_ptr(), context, source);
         }
     }
-    let Some(request) = mailbox.take_request::<Request>() else { return };
-    let answer = answer(request);
-    mailbox.answer(&answer);
-    new_session::note_later();
 }
 
 /// POSIX's number of the signal that asks a process to end.

@@ -65,7 +65,7 @@ impl Table {
     pub fn open(oid: pg_sys::Oid) -> Option<Self> {
         // SAFETY: a relation that does not exist gives NULL.
         let relation = unsafe { pg_sys::try_relation_open(oid, pg_sys::AccessShareLock as _) };
-        (!relation.is_null()).then_some(Table(relation))
+        (!relation.is_null()).then(|| Table(relation))
     }
 
     /// Opens one of docperm's own tables.

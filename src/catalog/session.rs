@@ -34,7 +34,7 @@ pub struct Session {
     pub admission: Admission,
     /// Until when it need not be judged again.
     pub valid_until: Cell<i64>,
-    channels: [pg_sys::Oid; 2],
+    channels: Vec<pg_sys::Oid>,
 }
 
 impl Session {
@@ -59,10 +59,12 @@ pub fn read(token: &str) -> Option<Session> {
 
 fn read_session(token: &str) -> Option<Session> {
     let snapshot = NewestSnapshot::take();
-    let mut found = None;
-    Table::own("sessions").scan_where(&[Key::Text("token_hash", &hash_of(token))], &snapshot, |row| {
+    let (mut found, mut begun_in) = (None, None);
+    let sessions = Table::own("sessions");
+    sessions.scan_where(&[Key::Text("token_hash", &hash_of(token))], &snapshot, |row| {
         let user = row.text("user_name").unwrap_or_default();
         let id: i64 = row.get("id").unwrap_or_default();
+        begun_in = row.get::<i64>("returns_to");
         found = Some(Session {
             id: Some(id),
             impersonated_by: row.text("impersonated_by"),
@@ -74,14 +76,37 @@ fn read_session(token: &str) -> Option<Session> {
             idle_timeout: None,
             admission: Admission::default(),
             valid_until: Cell::new(i64::MIN),
-            channels: [Channel::Session(&id.to_string()).oid(), Channel::User(&user).oid()],
+            channels: vec![Channel::Session(&id.to_string()).oid(), Channel::User(&user).oid()],
             user,
         });
     });
     let mut session = found?;
     session.idle_timeout = idle_timeout(&snapshot);
     session.admission = admission(&session.user, &snapshot);
+    if let Some(impersonator) = session.impersonated_by.clone() {
+        session.channels.push(Channel::User(&impersonator).oid());
+        session.admission.enabled &= may_impersonate(&impersonator, &snapshot);
+    }
+    if let Some(parent) = begun_in {
+        session.channels.push(Channel::Session(&parent.to_string()).oid());
+        let mut end = None;
+        sessions.find("id", parent.into(), snapshot.as_raw(), |row| {
+            end = Some(time(row, "expires_at").unwrap_or(i64::MIN));
+        });
+        // It does not outlive the one in which it was begun.
+        session.expires_at = session.expires_at.min(Some(end?));
+    }
     Some(session)
+}
+
+/// Whoever acts as somebody else does so no longer than he may act himself: a user who is enabled, or a database role (see
+/// `docperm._actor()`). Who has been renamed begins anew.
+fn may_impersonate(actor: &str, snapshot: &NewestSnapshot) -> bool {
+    let mut is_enabled = None;
+    Table::own("users").scan_where(&[Key::Text("name", actor)], snapshot, |row| {
+        is_enabled = Some(row.get("enabled").unwrap_or(false));
+    });
+    is_enabled.unwrap_or(actor.starts_with("database role "))
 }
 
 fn read_api_key(api_key: &str, secret: &str) -> Option<Session> {
@@ -103,7 +128,7 @@ fn read_api_key(api_key: &str, secret: &str) -> Option<Session> {
             idle_timeout: None,
             admission: Admission::default(),
             valid_until: Cell::new(i64::MIN),
-            channels: [Channel::Session(api_key).oid(), Channel::User(&user).oid()],
+            channels: vec![Channel::Session(api_key).oid(), Channel::User(&user).oid()],
             user,
         });
     });

@@ -8,6 +8,7 @@ use pgrx::guc::{GucContext, GucFlags, GucRegistry, GucSetting};
 use pgrx::pg_sys;
 
 use super::switch;
+use crate::concealment::conceal_statement;
 
 /// Up to how many permitted values a plan holds as constants. More are tested against a set that the backend holds:
 /// planning with very many constants takes longer than reading by them saves.
@@ -89,7 +90,7 @@ pub fn define() {
             ptr::null(),
             pg_sys::GucContext::PGC_USERSET,
             (pg_sys::GUC_NOT_IN_SAMPLE | pg_sys::GUC_DISALLOW_IN_FILE | pg_sys::GUC_NO_SHOW_ALL) as _,
-            None,
+            Some(check_session),
             Some(assign_session),
             Some(show_session),
         );
@@ -235,6 +236,18 @@ unsafe extern "C-unwind" fn assign_acting_user(value: *const c_char, _extra: *mu
     if !unsafe { is_same(value, ACTING_USER) } {
         switch::identity_changed();
     }
+}
+
+/// Keeps the statement that sets a token out of the log.
+unsafe extern "C-unwind" fn check_session(
+    _value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    source: pg_sys::GucSource::Type,
+) -> bool {
+    if source == pg_sys::GucSource::PGC_S_SESSION {
+        conceal_statement();
+    }
+    true
 }
 
 /// As `assign_acting_user`.

@@ -144,7 +144,7 @@ fn a_killed_connection_does_not_take_its_attempt_along() {
 
 /// Waits until so many attempts are in the log.
 #[track_caller]
-fn begun(w: &mut World, attempts: i64) {
+pub fn begun(w: &mut World, attempts: i64) {
     wait_until(
         w,
         &format!("SELECT count(*) >= {attempts} FROM docperm.activity_log WHERE operation = 'Login'"),
@@ -163,7 +163,7 @@ fn settled(w: &mut World, attempts: i64) {
 }
 
 #[track_caller]
-fn wait_until(w: &mut World, condition: &str) {
+pub fn wait_until(w: &mut World, condition: &str) {
     for _ in 0..600 {
         if one(&mut w.admin, condition) == "t" {
             return;
@@ -239,7 +239,7 @@ fn nobody_can_undo_the_count_or_read_it() {
         "SELECT docperm._log_activity('Login', 'bob@erp.test', true, NULL, NULL)",
         "SELECT docperm._touch_session(1, '1 s')",
         "SELECT docperm._end_sessions_of('ann@erp.test', false)",
-        "SELECT docperm._renew_token(1, repeat('0', 64))",
+        "SELECT docperm._wait_for_turn('user bob@erp.test')",
         "SELECT docperm._end_impersonation()",
         "SELECT docperm._random_token()",
         "SELECT docperm.clear_activity_log('0 s')",
@@ -260,10 +260,195 @@ fn settings_of_the_database_do_not_decide_how_attempts_are_counted() {
         "ALTER DATABASE {db} SET default_transaction_read_only = on;
          ALTER DATABASE {db} SET default_transaction_isolation = 'serializable';
          ALTER DATABASE {db} SET search_path = 'nowhere';
-         ALTER DATABASE {db} SET statement_timeout = '10 min'"
+         ALTER DATABASE {db} SET statement_timeout = '10 min';
+         ALTER DATABASE {db} SET role = '{app}'",
+        app = w.app_role
     ));
     let mut c = w.app();
     refused(log_in(&mut c, BOB, "guess"));
     log_in(&mut c, BOB, RIGHT).unwrap();
     assert_eq!(logged(&mut w), 2);
+}
+
+/// docperm's own locks: `auth::turn`.
+const TURNS: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 25712
+                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
+/// A login worker of this database that waits for a lock.
+const WAITING: &str = "SELECT count(*) > 0 FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'docperm login' AND wait_event_type = 'Lock'";
+
+#[test]
+fn a_login_that_waits_to_be_noted_keeps_the_next_one_from_nothing() {
+    let mut w = world();
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; SELECT FROM docperm.users FOR NO KEY UPDATE").unwrap();
+    let mut c = w.app();
+    log_in(&mut c, BOB, RIGHT).unwrap();
+    // Its worker is still there to write down the last login; who comes next takes his turn meanwhile.
+    wait_until(&mut w, WAITING);
+    assert_eq!(one(&mut w.admin, TURNS), "0");
+    log_in(&mut c, BOB, RIGHT).unwrap();
+    holder.batch_execute("ROLLBACK").unwrap();
+    assert_eq!((failures(&mut w), logged(&mut w)), (0, 2));
+}
+
+#[test]
+fn an_unknown_user_takes_the_work_of_a_known_one() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET argon2_memory_kib = 262144, allow_consecutive_login_attempts = 0");
+    w.sql(&format!("SELECT docperm.set_password('{BOB}', '{RIGHT}', false)"));
+    for user in [BOB, "nobody@erp.test", "' OR true --", ANN] {
+        if user == ANN {
+            w.sql(&format!("DELETE FROM docperm.passwords WHERE user_name = '{ANN}'"));
+        }
+        w.sql("DELETE FROM docperm.activity_log");
+        // The worker is held after it has counted and before it verifies, and again when it writes down what came of it.
+        let (mut before, mut after) = (w.db.admin(), w.db.admin());
+        before.batch_execute("BEGIN; LOCK TABLE docperm.passwords").unwrap();
+        let (mut c, user) = (w.app(), user.to_owned());
+        let guessing = thread::spawn(move || refused(log_in(&mut c, &user, "guess")).sqlstate);
+        begun(&mut w, 1);
+        after.batch_execute("BEGIN; SELECT FROM docperm.activity_log FOR UPDATE").unwrap();
+        before.batch_execute("COMMIT").unwrap();
+        wait_until(&mut w, &WAITING.replace("= 'Lock'", "= 'Lock' AND wait_event = 'transactionid'"));
+        let worker = one(
+            &mut w.admin,
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'docperm login'",
+        );
+        let status = std::fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+        after.batch_execute("COMMIT").unwrap();
+        assert_eq!(guessing.join().unwrap(), "28P01");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u32 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak > 262_144, "the memory that hashing takes was used: {peak} KiB");
+    }
+}
+
+#[test]
+fn a_password_does_not_stay_in_shared_memory() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 0");
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; LOCK TABLE docperm.passwords").unwrap();
+    let secret = format!("left in the mailbox {}", std::process::id());
+    let (mut c, typed) = (w.app(), secret.clone());
+    let guessing = thread::spawn(move || refused(log_in(&mut c, BOB, &typed)).sqlstate);
+    begun(&mut w, 1);
+    let mut looked_at = 0;
+    for file in std::fs::read_dir("/dev/shm").unwrap().flatten() {
+        if file.file_name().to_string_lossy().starts_with("PostgreSQL.") {
+            let Ok(content) = std::fs::read(file.path()) else { continue };
+            looked_at += 1;
+            assert!(!content.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()), "{file:?}");
+        }
+    }
+    assert!(looked_at > 0, "shared memory is where it is looked for");
+    holder.batch_execute("COMMIT").unwrap();
+    assert_eq!(guessing.join().unwrap(), "28P01");
+}
+
+#[test]
+fn a_prepared_transaction_takes_no_attempt_along() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET allow_consecutive_login_attempts = 0");
+    let id = format!("guess {}", w.db.name());
+    let mut c = w.app();
+    c.batch_execute("BEGIN").unwrap();
+    log_in(&mut c, BOB, RIGHT).unwrap();
+    c.batch_execute(&format!("PREPARE TRANSACTION '{id}'")).unwrap();
+    c.batch_execute(&format!("ROLLBACK PREPARED '{id}'")).unwrap();
+    assert_eq!(logged(&mut w), 1);
+    for end in ["COMMIT", "ROLLBACK"] {
+        c.batch_execute("BEGIN; SAVEPOINT s").unwrap();
+        refused(log_in(&mut c, BOB, "guess"));
+        c.batch_execute("ROLLBACK TO s").unwrap();
+        c.batch_execute(&format!("PREPARE TRANSACTION '{id}'")).unwrap();
+        c.batch_execute(&format!("{end} PREPARED '{id}'")).unwrap();
+    }
+    assert_eq!((failures(&mut w), logged(&mut w)), (2, 3));
+}
+
+#[test]
+fn what_is_too_long_is_refused_before_it_is_copied() {
+    let mut w = world();
+    let mut c = w.app();
+    let long = "repeat(chr(1), 10000000)";
+    for sql in [
+        format!("SELECT docperm.login({long}, 'x')"),
+        format!("SELECT docperm.login('{BOB}', {long})"),
+        format!("SELECT docperm.login('{BOB}', 'x', otp => {long})"),
+        format!("SELECT docperm.login_with_id_token({long}, 'x')"),
+        format!("SELECT docperm.login_with_id_token('x', {long})"),
+        format!("SELECT docperm.login_with_id_token('x', 'x', {long})"),
+    ] {
+        assert_eq!(attempt(&mut c, &sql).unwrap_err().sqlstate, "22023", "{sql}");
+    }
+    let long = format!("SELECT docperm.impersonate('{BOB}', repeat('x', 5000))");
+    assert_eq!(attempt(&mut w.acting("Administrator"), &long).unwrap_err().sqlstate, "22023");
+    assert_eq!(logged(&mut w), 0);
+}
+
+#[test]
+fn hostile_names_are_nobody() {
+    let mut w = world();
+    let mut c = w.app();
+    let names = [
+        "\"",
+        "{\"Login\":1}",
+        "a\nb",
+        "\u{feff}bob@erp.test",
+        "ｂob@erp.test",
+        "%",
+        "bob@erp.test\t",
+        "\u{202e}bob",
+    ];
+    for name in names {
+        let error = c.query_one("SELECT docperm.login($1, $2)", &[&name, &RIGHT]).unwrap_err();
+        assert_eq!(docperm_testkit::db_error(&error).sqlstate, "28P01", "{name:?}");
+    }
+    assert_eq!(
+        number(&mut w, "SELECT count(*) FROM docperm.activity_log WHERE detail = 'unknown user'"),
+        names.len() as i64
+    );
+}
+
+#[test]
+fn whoever_goes_before_his_worker_comes_takes_nobody_along() {
+    let w = world();
+    let mut witness = w.app();
+    for milliseconds in 1..=20 {
+        let mut c = w.app();
+        c.batch_execute(&format!("SELECT docperm.whoami(); SET statement_timeout = {milliseconds}")).unwrap();
+        let sqlstate =
+            attempt(&mut c, "SELECT docperm.login('nobody@erp.test', 'guess')").unwrap_err().sqlstate;
+        assert!(["57014", "28P01", "53400"].contains(&sqlstate.as_str()), "{sqlstate}");
+    }
+    // A process that crashes would have broken all connections.
+    assert_eq!(one(&mut witness, "SELECT docperm.whoami()"), "Guest");
+    log_in(&mut w.app(), BOB, RIGHT).unwrap();
+}
+
+#[test]
+fn more_who_come_at_once_than_are_hashed_at_a_time_wait() {
+    let mut w = world();
+    w.sql("UPDATE docperm.settings SET argon2_memory_kib = 65536");
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; LOCK TABLE docperm.passwords").unwrap();
+    let guessing: Vec<_> = (0..8)
+        .map(|n| {
+            let mut c = w.app();
+            thread::spawn(move || refused(log_in(&mut c, &format!("nobody{n}@erp.test"), "guess")).sqlstate)
+        })
+        .collect();
+    begun(&mut w, 8);
+    holder.batch_execute("COMMIT").unwrap();
+    for guess in guessing {
+        assert_eq!(guess.join().unwrap(), "28P01");
+    }
+    let log = std::fs::read(docperm_testkit::server().socket_dir().join("server.log")).unwrap();
+    assert!(
+        !String::from_utf8_lossy(&log).contains("you don't own a lock"),
+        "nobody gives back what he has not"
+    );
 }

@@ -12,29 +12,35 @@ use crate::support::{World, literal, names, one, refused_with, table};
 #[path = "../../src/auth/id_token/test_keys.rs"]
 mod test_keys;
 
-use test_keys::{EC_JWK, ED_JWK, RSA_JWK, set, signed, token};
+pub use test_keys::token;
+use test_keys::{EC_JWK, ED_JWK, RSA_JWK, set, signed};
 
 const ANN: &str = "ann@erp.test";
-const NONCE: &str = "n-0S6_WzA2Mj";
+pub const NONCE: &str = "n-0S6_WzA2Mj";
 
 fn world() -> World {
     let mut w = World::new("");
     w.user(ANN, &[]);
+    register_providers(&mut w);
+    w
+}
+
+/// Two, with the same keys.
+pub fn register_providers(w: &mut World) {
     w.sql(&format!(
         "INSERT INTO docperm.login_providers (name, issuer, client_id, jwks)
          VALUES ('Example', 'https://id.test', 'erp', {keys}), ('Other', 'https://other.test', 'erp', {keys})",
         keys = literal(&set(&[RSA_JWK, EC_JWK, ED_JWK]))
     ));
-    w
 }
 
-fn claims(subject: &str, email: &str) -> Value {
+pub fn claims(subject: &str, email: &str) -> Value {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     json!({"iss": "https://id.test", "aud": "erp", "sub": subject, "iat": now, "exp": now + 300, "nonce": NONCE,
            "email": email, "email_verified": true, "given_name": "Nora", "family_name": "Lund"})
 }
 
-fn with(mut claims: Value, name: &str, value: Value) -> Value {
+pub fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
     claims
 }

@@ -1,5 +1,6 @@
 //! What becomes of a token: taken up on any connection, ended everywhere at once, never good for anybody else.
 
+use crate::attempts::wait_until;
 use crate::login::{ANN, BOB, RIGHT, log_in, world};
 use crate::support::{World, attempt, names, one, table};
 use postgres::Client;
@@ -157,7 +158,7 @@ fn an_idle_session_expires_and_one_in_use_does_not() {
     // Taken up after 50 minutes on another connection, it is written down, and good for another hour.
     age(&mut w, 50);
     resume(&mut w.app(), &bob, true);
-    assert_eq!(one(&mut w.admin, "SELECT now() - last_active < interval '1 min' FROM docperm.sessions"), "t");
+    noted(&mut w);
     assert_eq!(
         one(
             &mut w.admin,
@@ -168,6 +169,26 @@ fn an_idle_session_expires_and_one_in_use_does_not() {
     age(&mut w, 61);
     let error = attempt(&mut w.app(), &format!("SELECT docperm.resume('{bob}')")).unwrap_err();
     assert_eq!((error.sqlstate.as_str(), error.message.as_str()), ("28000", "the session has expired"));
+}
+
+/// Waits until it is written down that the only session is in use.
+#[track_caller]
+fn noted(w: &mut World) {
+    wait_until(w, "SELECT now() - last_active < interval '1 min' FROM docperm.sessions");
+}
+
+#[test]
+fn activity_is_noted_whatever_becomes_of_the_transaction() {
+    let mut w = world();
+    let bob = token(&w, BOB);
+    for (begin, end) in [("BEGIN", "ROLLBACK"), ("BEGIN READ ONLY", "COMMIT")] {
+        w.sql("UPDATE docperm.sessions SET last_active = now() - interval '10 min'");
+        let mut c = w.app();
+        c.batch_execute(begin).unwrap();
+        resume(&mut c, &bob, true);
+        c.batch_execute(end).unwrap();
+        noted(&mut w);
+    }
 }
 
 #[test]
@@ -435,6 +456,24 @@ fn keys_are_made_for_oneself_or_by_administrators_and_never_for_guest() {
     assert_eq!(names(&mut w.acting(BOB), "SELECT api_key FROM docperm.my_api_keys()"), [key]);
 }
 
+#[test]
+fn whoever_has_a_key_comes_by_nothing_that_outlasts_it() {
+    let mut w = world();
+    let (key, secret) = api_key(&w, BOB);
+    let mut c = w.app();
+    resume(&mut c, &format!("{key}:{secret}"), false);
+    for sql in [
+        "SELECT docperm.create_api_key()",
+        "SELECT docperm.enroll_two_factor()",
+        "SELECT docperm.confirm_two_factor('123456')",
+        "SELECT docperm.reset_two_factor()",
+        &format!("SELECT docperm.change_password('{RIGHT}', 'a much better phrase')"),
+    ] {
+        assert_eq!(attempt(&mut c, sql).unwrap_err().sqlstate, "42501", "{sql}");
+    }
+    assert_eq!(one(&mut w.admin, "SELECT count(*) FROM docperm.api_keys"), "1");
+}
+
 // Impersonation -----------------------------------------------------------------------------------------------------
 
 #[test]
@@ -481,16 +520,24 @@ fn the_end_of_an_impersonation_returns_to_ones_own_session() {
     let as_bob = one(&mut c, &format!("SELECT docperm.impersonate('{BOB}', 'look')"));
     let error = attempt(&mut c, &format!("SELECT docperm.impersonate('{ANN}', 'look on')")).unwrap_err();
     assert_eq!(error.sqlstate, "42501", "not from one to the next");
-    let renewed = one(&mut c, "SELECT docperm.end_impersonation()");
-    assert_eq!(whoami(&mut c).unwrap(), "Administrator");
-    let mut d = w.app();
-    resume(&mut d, &renewed, true);
-    for ended in [own, as_bob] {
-        assert_eq!(
-            attempt(&mut d, &format!("SELECT docperm.resume('{ended}')")).unwrap_err().sqlstate,
-            "28000"
-        );
+    // Code of Bob's that runs in it, in a trigger or a view, does not come by the Administrator's rights: it has no token.
+    let anns = token(&w, ANN);
+    for stolen in [anns, as_bob.clone(), "x".to_owned()] {
+        let error = attempt(&mut c, &format!("SELECT docperm.end_impersonation(own_token => '{stolen}')"))
+            .unwrap_err();
+        assert_eq!(error.sqlstate, "28000");
+        assert_eq!(whoami(&mut c).unwrap(), BOB);
     }
+    c.batch_execute("BEGIN").unwrap();
+    assert_eq!(one(&mut c, "SELECT docperm.end_impersonation()"), "NULL");
+    assert_eq!(whoami(&mut c).unwrap(), "Guest");
+    c.batch_execute("ROLLBACK").unwrap();
+
+    let back = format!("SELECT docperm.end_impersonation(own_token => '{own}')");
+    assert_eq!(one(&mut c, &back), "Administrator");
+    assert_eq!(whoami(&mut c).unwrap(), "Administrator");
+    let ended = attempt(&mut w.app(), &format!("SELECT docperm.resume('{as_bob}')")).unwrap_err();
+    assert_eq!(ended.sqlstate, "28000");
 }
 
 #[test]

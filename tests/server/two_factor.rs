@@ -16,16 +16,25 @@ const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 const OTHER_KEY: &str = "//////////////////////////////////////////8=";
 
 /// A file of a test, which belongs to the server's user as a key file should.
-struct KeyFile(PathBuf);
+pub struct KeyFile(PathBuf);
 
 impl KeyFile {
+    /// A key for all connections to come.
+    pub fn of_database(w: &mut World) -> KeyFile {
+        let file = KeyFile::new(w, KEY);
+        let path = literal(file.0.to_str().unwrap());
+        w.sql(&format!("ALTER DATABASE {} SET docperm.secret_key_file = {path}", w.db.name()));
+        w.admin = w.db.admin();
+        file
+    }
+
     fn new(w: &World, text: &str) -> KeyFile {
         let file = KeyFile(server().socket_dir().join(format!("{}.key", w.db.name())));
         file.write(text, 0o600);
         file
     }
 
-    fn write(&self, text: &str, mode: u32) {
+    pub fn write(&self, text: &str, mode: u32) {
         std::fs::write(&self.0, text).unwrap();
         let owner = std::fs::metadata(server().socket_dir()).unwrap();
         chown(&self.0, Some(owner.uid()), Some(owner.gid())).unwrap();
@@ -45,19 +54,12 @@ fn world() -> (World, KeyFile) {
     w.user(ANN, &["Clerk"]);
     w.user(BOB, &[]);
     w.user("sam@erp.test", &["System Manager"]);
-    let file = KeyFile::new(&w, KEY);
-    let set = format!(
-        "ALTER DATABASE {} SET docperm.secret_key_file = {}",
-        w.db.name(),
-        literal(file.0.to_str().unwrap())
-    );
-    w.sql(&set);
-    w.admin = w.db.admin();
+    let file = KeyFile::of_database(&mut w);
     (w, file)
 }
 
 /// The code that an authenticator app shows `steps` half minutes from now. Waits if that would change at any moment.
-fn code(uri: &str, steps: i64) -> String {
+pub fn code(uri: &str, steps: i64) -> String {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     while now() % 30 > 25 {
         std::thread::sleep(std::time::Duration::from_millis(200));
