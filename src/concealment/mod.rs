@@ -66,6 +66,8 @@ unsafe extern "C-unwind" fn look_at(message: *mut pg_sys::ErrorData) {
         // A statement within a function that could not be parsed.
         if names_a_secret((*message).internalquery) {
             (*message).internalquery = std::ptr::null_mut();
+            // A place in a text that is not there would break the protocol.
+            (*message).internalpos = 0;
         }
         if let Some(next) = NEXT {
             next(message);
