@@ -1,23 +1,28 @@
 -- Doctypes: which table holds which kind of document, and what its columns mean.
 
 CREATE TABLE docperm.doctypes (
-    name               text       NOT NULL,
-    relation           regclass,
-    name_column        name,
-    owner_column       name,
-    docstatus_column   name,
-    tree_parent_column name,
-    tree_left_column   name,
-    tree_right_column  name,
-    parent_doctype     text,
-    parent_column      name,
-    parenttype_column  name,
-    title_column       name,
-    module             text,
-    allow_import       boolean    NOT NULL DEFAULT false,
-    fill_defaults      boolean    NOT NULL DEFAULT false,
-    deny_by_default    boolean    NOT NULL DEFAULT true,
-    partitions         regclass[] NOT NULL DEFAULT '{}',
+    name                text       NOT NULL,
+    relation            regclass,
+    name_column         name,
+    owner_column        name,
+    docstatus_column    name,
+    tree_parent_column  name,
+    tree_left_column    name,
+    tree_right_column   name,
+    parent_doctype      text,
+    parent_column       name,
+    parenttype_column   name,
+    title_column        name,
+    creation_column     name,
+    modified_column     name,
+    modified_by_column  name,
+    amended_from_column name,
+    module              text,
+    allow_import        boolean    NOT NULL DEFAULT false,
+    fill_defaults       boolean    NOT NULL DEFAULT false,
+    track_changes       boolean    NOT NULL DEFAULT false,
+    deny_by_default     boolean    NOT NULL DEFAULT true,
+    partitions          regclass[] NOT NULL DEFAULT '{}',
 
     CONSTRAINT doctypes_pkey              PRIMARY KEY (name),
     CONSTRAINT doctypes_relation_key      UNIQUE (relation),
@@ -29,49 +34,59 @@ CREATE TABLE docperm.doctypes (
                                                          THEN num_nonnulls(parent_doctype, parenttype_column) = 0
                                                      ELSE num_nonnulls(parent_doctype, parenttype_column) > 0
                                                       AND num_nonnulls(owner_column, docstatus_column, tree_parent_column,
-                                                                       tree_left_column) = 0
-                                                 END)
+                                                                       tree_left_column, amended_from_column) = 0
+                                                 END),
+    CONSTRAINT doctypes_amended_from_check CHECK (amended_from_column IS NULL OR docstatus_column IS NOT NULL)
 );
 
 CREATE INDEX doctypes_parent_doctype_idx ON docperm.doctypes (parent_doctype) WHERE parent_doctype IS NOT NULL;
 
 COMMENT ON INDEX  docperm.doctypes_parent_doctype_idx IS 'Child tables of a doctype';
 COMMENT ON TABLE  docperm.doctypes                    IS 'Kinds of documents and the tables that hold them; docperm.protect() registers a table here';
-COMMENT ON COLUMN docperm.doctypes.name               IS 'Name of the doctype, e.g. Sales Order';
-COMMENT ON COLUMN docperm.doctypes.relation           IS 'The protected table; NULL while there is none, and again after it was dropped';
-COMMENT ON COLUMN docperm.doctypes.name_column        IS 'Column that identifies a document; its text form is the document''s name. NULL only for a child table without such a column';
-COMMENT ON COLUMN docperm.doctypes.owner_column       IS 'Column that holds the user who owns the document, for rules with if_owner';
-COMMENT ON COLUMN docperm.doctypes.docstatus_column   IS 'Column that holds 0 (draft), 1 (submitted) or 2 (cancelled); makes the doctype submittable';
-COMMENT ON COLUMN docperm.doctypes.tree_parent_column IS 'Column that holds the name of the parent document; makes the doctype a tree';
-COMMENT ON COLUMN docperm.doctypes.tree_left_column   IS 'Where the tree is a nested set as well: column that holds the left bound of a document (lft)';
-COMMENT ON COLUMN docperm.doctypes.tree_right_column  IS 'The right bound (rgt): what lies below a document has its bounds between its own';
-COMMENT ON COLUMN docperm.doctypes.parent_doctype     IS 'Child table: doctype of the documents that its rows belong to, if it is the same for all';
-COMMENT ON COLUMN docperm.doctypes.parent_column      IS 'Column that holds the name of the parent document; makes the doctype a child table, whose rows follow their parent';
-COMMENT ON COLUMN docperm.doctypes.parenttype_column  IS 'Child table: column that holds the doctype of the parent document';
-COMMENT ON COLUMN docperm.doctypes.title_column       IS 'Column that a link picker shows beside the name';
-COMMENT ON COLUMN docperm.doctypes.module             IS 'Module that the doctype belongs to';
-COMMENT ON COLUMN docperm.doctypes.allow_import       IS 'The right import can be had on this doctype';
-COMMENT ON COLUMN docperm.doctypes.fill_defaults      IS 'Links that an INSERT leaves out get their default_value()';
-COMMENT ON COLUMN docperm.doctypes.deny_by_default    IS
+COMMENT ON COLUMN docperm.doctypes.name                IS 'Name of the doctype, e.g. Sales Order';
+COMMENT ON COLUMN docperm.doctypes.relation            IS 'The protected table; NULL while there is none, and again after it was dropped';
+COMMENT ON COLUMN docperm.doctypes.name_column         IS 'Column that identifies a document; its text form is the document''s name. NULL only for a child table without such a column';
+COMMENT ON COLUMN docperm.doctypes.owner_column        IS 'Column that holds the user who owns the document, for rules with if_owner';
+COMMENT ON COLUMN docperm.doctypes.docstatus_column    IS 'Column that holds 0 (draft), 1 (submitted) or 2 (cancelled); makes the doctype submittable';
+COMMENT ON COLUMN docperm.doctypes.tree_parent_column  IS 'Column that holds the name of the parent document; makes the doctype a tree';
+COMMENT ON COLUMN docperm.doctypes.tree_left_column    IS 'Where the tree is a nested set as well: column that holds the left bound of a document (lft)';
+COMMENT ON COLUMN docperm.doctypes.tree_right_column   IS 'The right bound (rgt): what lies below a document has its bounds between its own';
+COMMENT ON COLUMN docperm.doctypes.parent_doctype      IS 'Child table: doctype of the documents that its rows belong to, if it is the same for all';
+COMMENT ON COLUMN docperm.doctypes.parent_column       IS 'Column that holds the name of the parent document; makes the doctype a child table, whose rows follow their parent';
+COMMENT ON COLUMN docperm.doctypes.parenttype_column   IS 'Child table: column that holds the doctype of the parent document';
+COMMENT ON COLUMN docperm.doctypes.title_column        IS 'Column that a link picker shows beside the name';
+COMMENT ON COLUMN docperm.doctypes.creation_column     IS 'Column that holds when the document was made; docperm writes it';
+COMMENT ON COLUMN docperm.doctypes.modified_column     IS 'Column that holds when the document was last changed; docperm writes it, and refuses a change that was made from an older state';
+COMMENT ON COLUMN docperm.doctypes.modified_by_column  IS 'Column that holds the user who last changed the document; docperm writes it';
+COMMENT ON COLUMN docperm.doctypes.amended_from_column IS 'Column that holds the name of the cancelled document that this one amends';
+COMMENT ON COLUMN docperm.doctypes.module              IS 'Module that the doctype belongs to';
+COMMENT ON COLUMN docperm.doctypes.allow_import        IS 'The right import can be had on this doctype';
+COMMENT ON COLUMN docperm.doctypes.fill_defaults       IS 'Links that an INSERT leaves out get their default_value()';
+COMMENT ON COLUMN docperm.doctypes.track_changes       IS 'Every change of a document is kept in its history';
+COMMENT ON COLUMN docperm.doctypes.deny_by_default     IS
     'With strict_user_permissions = deny_by_default: a user without an entry for this doctype sees no row that links to it. False exempts it as a link target';
 -- Row-level security of a table does not reach who reads one of its partitions directly,
 -- so each carries policies of its own. Which do is kept in the doctype's own row: a
 -- restore brings the policies of a partition late, and until then it must not be taken
 -- for one that was attached just now.
-COMMENT ON COLUMN docperm.doctypes.partitions         IS
+COMMENT ON COLUMN docperm.doctypes.partitions          IS
     'Partitions and inheritance children of the table, at any depth, that carry policies of their own. Kept by docperm';
 
 
 CREATE TABLE docperm.doctype_fields (
-    doctype                 text    NOT NULL,
-    column_name             name    NOT NULL,
+    doctype                 text     NOT NULL,
+    column_name             name     NOT NULL,
     link_to                 text,
-    ignore_user_permissions boolean NOT NULL DEFAULT false,
-    discovered              boolean NOT NULL DEFAULT false,
+    ignore_user_permissions boolean  NOT NULL DEFAULT false,
+    discovered              boolean  NOT NULL DEFAULT false,
+    permlevel               smallint NOT NULL DEFAULT 0,
+    allow_on_submit         boolean  NOT NULL DEFAULT false,
+    requires_select         boolean  NOT NULL DEFAULT false,
 
-    CONSTRAINT doctype_fields_pkey         PRIMARY KEY (doctype, column_name),
-    CONSTRAINT doctype_fields_doctype_fkey FOREIGN KEY (doctype) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE CASCADE,
-    CONSTRAINT doctype_fields_link_to_fkey FOREIGN KEY (link_to) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE SET NULL
+    CONSTRAINT doctype_fields_pkey            PRIMARY KEY (doctype, column_name),
+    CONSTRAINT doctype_fields_doctype_fkey    FOREIGN KEY (doctype) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT doctype_fields_link_to_fkey    FOREIGN KEY (link_to) REFERENCES docperm.doctypes (name) ON UPDATE CASCADE ON DELETE SET NULL,
+    CONSTRAINT doctype_fields_permlevel_check CHECK (permlevel BETWEEN 0 AND 9)
 );
 
 CREATE INDEX doctype_fields_link_to_idx ON docperm.doctype_fields (link_to);
@@ -82,6 +97,9 @@ COMMENT ON COLUMN docperm.doctype_fields.column_name             IS 'The column 
 COMMENT ON COLUMN docperm.doctype_fields.link_to                 IS 'Doctype whose documents'' names the column holds; NULL: it is not a link';
 COMMENT ON COLUMN docperm.doctype_fields.ignore_user_permissions IS 'User permissions on link_to do not restrict this column';
 COMMENT ON COLUMN docperm.doctype_fields.discovered              IS 'link_to is left to the table''s foreign keys; false: somebody set it, and it stays';
+COMMENT ON COLUMN docperm.doctype_fields.permlevel               IS 'Level of the column, 0 to 9: above 0 it is read and written by those alone whose rules of that level say so';
+COMMENT ON COLUMN docperm.doctype_fields.allow_on_submit         IS 'May change while the document is submitted. On the parent column of a child table: its rows may come and go';
+COMMENT ON COLUMN docperm.doctype_fields.requires_select         IS 'A link may be set only to documents that the acting user may select';
 COMMENT ON INDEX  docperm.doctype_fields_link_to_idx             IS 'Links to a doctype';
 
 
@@ -162,9 +180,14 @@ BEGIN
                    parent_column      = NEW.parent_column,
                    parenttype_column  = NEW.parenttype_column,
                    title_column       = NEW.title_column,
+                   creation_column    = NEW.creation_column,
+                   modified_column    = NEW.modified_column,
+                   modified_by_column = NEW.modified_by_column,
+                   amended_from_column = NEW.amended_from_column,
                    module             = NEW.module,
                    allow_import       = NEW.allow_import,
                    fill_defaults      = NEW.fill_defaults,
+                   track_changes      = NEW.track_changes,
                    deny_by_default    = NEW.deny_by_default,
                    partitions         = NEW.partitions
              WHERE d.name = NEW.name
@@ -199,7 +222,9 @@ BEGIN
 
     FOREACH column_name IN ARRAY array_remove(ARRAY[NEW.name_column, NEW.owner_column, NEW.docstatus_column,
                                                     NEW.tree_parent_column, NEW.tree_left_column, NEW.tree_right_column,
-                                                    NEW.parent_column, NEW.parenttype_column, NEW.title_column], NULL) LOOP
+                                                    NEW.parent_column, NEW.parenttype_column, NEW.title_column,
+                                                    NEW.creation_column, NEW.modified_column, NEW.modified_by_column,
+                                                    NEW.amended_from_column], NULL) LOOP
         PERFORM docperm._require_column(NEW.relation, column_name);
     END LOOP;
     RETURN NEW;

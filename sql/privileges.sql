@@ -6,9 +6,9 @@ REVOKE ALL ON ALL SEQUENCES IN SCHEMA docperm FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION
     docperm.customize(text),
-    docperm.protect(regclass, text, name, name, name, name, text, name, name, text, boolean, boolean, name, name, name, boolean),
+    docperm.protect(regclass, text, name, name, name, name, text, name, name, text, boolean, boolean, name, name, name, boolean, name, name, name, name, boolean),
     docperm.reset(text),
-    docperm.set_field(text, name, text, boolean),
+    docperm.set_field(text, name, text, boolean, integer, boolean, boolean),
     docperm.unprotect(regclass)
 FROM PUBLIC;
 

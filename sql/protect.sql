@@ -705,7 +705,12 @@ CREATE FUNCTION docperm.protect(
     title_column       name    = NULL,
     tree_left_column   name    = NULL,
     tree_right_column  name    = NULL,
-    fill_defaults      boolean = NULL
+    fill_defaults      boolean = NULL,
+    creation_column    name    = NULL,
+    modified_column    name    = NULL,
+    modified_by_column name    = NULL,
+    amended_from_column name   = NULL,
+    track_changes      boolean = NULL
 ) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -760,6 +765,10 @@ BEGIN
         stored.docstatus_column   := docperm._existing_column(relation, stored.docstatus_column);
         stored.tree_parent_column := docperm._existing_column(relation, stored.tree_parent_column);
         stored.title_column       := docperm._existing_column(relation, stored.title_column);
+        stored.creation_column    := docperm._existing_column(relation, stored.creation_column);
+        stored.modified_column    := docperm._existing_column(relation, stored.modified_column);
+        stored.modified_by_column := docperm._existing_column(relation, stored.modified_by_column);
+        stored.amended_from_column := docperm._existing_column(relation, stored.amended_from_column);
         stored.parent_column      := docperm._existing_column(relation, stored.parent_column);
         stored.parenttype_column  := docperm._existing_column(relation, stored.parenttype_column);
         stored.tree_left_column   := docperm._existing_column(relation, stored.tree_left_column);
@@ -797,7 +806,7 @@ BEGIN
     parenttype_column  := nullif(coalesce(parenttype_column, stored.parenttype_column), '');
     IF parent_column IS NOT NULL OR num_nonnulls(parent_doctype, parenttype_column) > 0 THEN
         -- A child table has its parent's owner, docstatus and place in a tree.
-        IF num_nonnulls(owner_column, docstatus_column, tree_parent_column,
+        IF num_nonnulls(owner_column, docstatus_column, tree_parent_column, nullif(amended_from_column, ''),
                         nullif(tree_left_column, ''), nullif(tree_right_column, '')) > 0 THEN
             RAISE EXCEPTION USING
                 ERRCODE = '22023',
@@ -806,6 +815,7 @@ BEGIN
         END IF;
         stored.owner_column       := NULL;
         stored.docstatus_column   := NULL;
+        stored.amended_from_column := NULL;
         stored.tree_parent_column := NULL;
         stored.tree_left_column   := NULL;
         stored.tree_right_column  := NULL;
@@ -815,6 +825,11 @@ BEGIN
     tree_left_column   := nullif(coalesce(tree_left_column,  stored.tree_left_column),  '');
     tree_right_column  := nullif(coalesce(tree_right_column, stored.tree_right_column), '');
     fill_defaults      := coalesce(fill_defaults, stored.fill_defaults, false);
+    creation_column    := nullif(coalesce(creation_column,     stored.creation_column),     '');
+    modified_column    := nullif(coalesce(modified_column,     stored.modified_column),     '');
+    modified_by_column := nullif(coalesce(modified_by_column,  stored.modified_by_column),  '');
+    amended_from_column := nullif(coalesce(amended_from_column, stored.amended_from_column), '');
+    track_changes      := coalesce(track_changes, stored.track_changes, false);
     name_column        := coalesce(name_column,        stored.name_column, docperm._primary_key_column(relation));
     owner_column       := coalesce(owner_column,       stored.owner_column);
     docstatus_column   := coalesce(docstatus_column,   stored.docstatus_column);
@@ -840,6 +855,16 @@ BEGIN
     PERFORM docperm._require_column_kind(relation, owner_column,       'S',          'the name of a user');
     PERFORM docperm._require_column_kind(relation, docstatus_column,   'N',          '0, 1 or 2');
     PERFORM docperm._require_column_kind(relation, tree_parent_column, key_category, 'the name of a parent document');
+    PERFORM docperm._require_column_kind(relation, creation_column,     'D',          'a point in time');
+    PERFORM docperm._require_column_kind(relation, modified_column,     'D',          'a point in time');
+    PERFORM docperm._require_column_kind(relation, modified_by_column,  'S',          'the name of a user');
+    PERFORM docperm._require_column_kind(relation, amended_from_column, key_category, 'the name of the document that was amended');
+    IF amended_from_column IS NOT NULL AND docstatus_column IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('doctype "%s" has no docstatus_column, so its documents are not amended', doctype),
+            HINT    = 'Name the column that holds 0, 1 or 2 in docstatus_column, or leave out amended_from_column.';
+    END IF;
     IF tree_parent_column = name_column THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
@@ -869,11 +894,13 @@ BEGIN
     -- The table is bound last: until then the event trigger below does not know it.
     INSERT INTO docperm.doctypes AS d (name, name_column, owner_column, docstatus_column, tree_parent_column, tree_left_column,
                                        tree_right_column, parent_doctype, parent_column, parenttype_column, title_column,
-                                       module, allow_import, fill_defaults)
+                                       creation_column, modified_column, modified_by_column, amended_from_column,
+                                       module, allow_import, fill_defaults, track_changes)
     VALUES (protect.doctype, protect.name_column, protect.owner_column, protect.docstatus_column,
             protect.tree_parent_column, protect.tree_left_column, protect.tree_right_column, protect.parent_doctype,
-            protect.parent_column, protect.parenttype_column, protect.title_column, protect.module, protect.allow_import,
-            protect.fill_defaults)
+            protect.parent_column, protect.parenttype_column, protect.title_column, protect.creation_column,
+            protect.modified_column, protect.modified_by_column, protect.amended_from_column, protect.module,
+            protect.allow_import, protect.fill_defaults, protect.track_changes)
         ON CONFLICT ON CONSTRAINT doctypes_pkey DO UPDATE
        SET name_column        = excluded.name_column,
            owner_column       = excluded.owner_column,
@@ -885,15 +912,23 @@ BEGIN
            parent_column      = excluded.parent_column,
            parenttype_column  = excluded.parenttype_column,
            title_column       = excluded.title_column,
+           creation_column    = excluded.creation_column,
+           modified_column    = excluded.modified_column,
+           modified_by_column = excluded.modified_by_column,
+           amended_from_column = excluded.amended_from_column,
            module             = excluded.module,
            allow_import       = excluded.allow_import,
-           fill_defaults      = excluded.fill_defaults
+           fill_defaults      = excluded.fill_defaults,
+           track_changes      = excluded.track_changes
      WHERE (d.name_column, d.owner_column, d.docstatus_column, d.tree_parent_column, d.tree_left_column, d.tree_right_column,
-            d.parent_doctype, d.parent_column, d.parenttype_column, d.title_column, d.module, d.allow_import, d.fill_defaults)
+            d.parent_doctype, d.parent_column, d.parenttype_column, d.title_column, d.creation_column, d.modified_column,
+            d.modified_by_column, d.amended_from_column, d.module, d.allow_import, d.fill_defaults, d.track_changes)
            IS DISTINCT FROM
            (excluded.name_column, excluded.owner_column, excluded.docstatus_column, excluded.tree_parent_column,
             excluded.tree_left_column, excluded.tree_right_column, excluded.parent_doctype, excluded.parent_column,
-            excluded.parenttype_column, excluded.title_column, excluded.module, excluded.allow_import, excluded.fill_defaults);
+            excluded.parenttype_column, excluded.title_column, excluded.creation_column, excluded.modified_column,
+            excluded.modified_by_column, excluded.amended_from_column, excluded.module, excluded.allow_import,
+            excluded.fill_defaults, excluded.track_changes);
 
     PERFORM docperm._cover_partitions(doctype, relation, force);
     PERFORM docperm._dress(relation, doctype, force);
@@ -951,7 +986,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION docperm.protect(regclass, text, name, name, name, name, text, name, name, text, boolean, boolean, name, name, name, boolean) IS
+COMMENT ON FUNCTION docperm.protect(regclass, text, name, name, name, name, text, name, name, text, boolean, boolean, name, name, name, boolean, name, name, name, name, boolean) IS
 $$Puts a table under docperm, as the given doctype: policies on it and on all its partitions, row-level security, also for the table's owner unless force is false.
 
 name_column identifies a document (default: the primary key, if that is one column); owner_column holds the user who owns it; docstatus_column makes the doctype submittable; tree_parent_column makes it a tree, and so do tree_left_column and tree_right_column, a nested set, for which lft and rgt are taken if the table has them. parent_column makes it a child table, whose rows follow the document that it names: one of parent_doctype, or of the doctype in parenttype_column; with both, rows of another doctype are nobody's. A child table may do without a name_column.
@@ -1023,7 +1058,10 @@ CREATE FUNCTION docperm.set_field(
     doctype                 text,
     column_name             name,
     link_to                 text    = NULL,
-    ignore_user_permissions boolean = NULL
+    ignore_user_permissions boolean = NULL,
+    permlevel               integer = NULL,
+    allow_on_submit         boolean = NULL,
+    requires_select         boolean = NULL
 ) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -1036,21 +1074,35 @@ BEGIN
             HINT    = 'Name the doctype and the column to declare.';
     END IF;
 
+    IF permlevel NOT BETWEEN 0 AND 9 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('permlevel %s of column "%s" is no level', permlevel, column_name),
+            HINT    = 'Levels are 0 to 9.';
+    END IF;
+
     -- Until somebody says what the column links to, its foreign keys do.
-    INSERT INTO docperm.doctype_fields AS f (doctype, column_name, link_to, ignore_user_permissions, discovered)
+    INSERT INTO docperm.doctype_fields AS f (doctype, column_name, link_to, ignore_user_permissions, discovered,
+                                             permlevel, allow_on_submit, requires_select)
     VALUES (set_field.doctype,
             set_field.column_name,
             nullif(set_field.link_to, ''),
             coalesce(set_field.ignore_user_permissions, false),
-            set_field.link_to IS NULL)
+            set_field.link_to IS NULL,
+            coalesce(set_field.permlevel, 0),
+            coalesce(set_field.allow_on_submit, false),
+            coalesce(set_field.requires_select, false))
         ON CONFLICT ON CONSTRAINT doctype_fields_pkey DO UPDATE
        SET link_to                 = CASE WHEN set_field.link_to IS NULL THEN f.link_to ELSE excluded.link_to END,
            ignore_user_permissions = coalesce(set_field.ignore_user_permissions, f.ignore_user_permissions),
-           discovered              = f.discovered AND set_field.link_to IS NULL;
+           discovered              = f.discovered AND set_field.link_to IS NULL,
+           permlevel               = coalesce(set_field.permlevel, f.permlevel),
+           allow_on_submit         = coalesce(set_field.allow_on_submit, f.allow_on_submit),
+           requires_select         = coalesce(set_field.requires_select, f.requires_select);
 END
 $$;
 
-COMMENT ON FUNCTION docperm.set_field(text, name, text, boolean) IS
+COMMENT ON FUNCTION docperm.set_field(text, name, text, boolean, integer, boolean, boolean) IS
     'Declares a column of a doctype, or changes what is declared; NULL leaves a property as it is. link_to: the doctype that the column links to, '''' for none';
 
 

@@ -6,6 +6,7 @@ CREATE TABLE docperm.settings (
     check_child_links        boolean NOT NULL DEFAULT true,
     disable_document_sharing boolean NOT NULL DEFAULT false,
     refuse_orphans           boolean NOT NULL DEFAULT true,
+    field_level_write        text    NOT NULL DEFAULT 'refuse',
 
     -- Passwords
     enable_password_policy       boolean  NOT NULL DEFAULT true,
@@ -48,6 +49,7 @@ CREATE TABLE docperm.settings (
     CONSTRAINT settings_pkey                          PRIMARY KEY (only_row),
     CONSTRAINT settings_only_row_check                CHECK (only_row),
     CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default')),
+    CONSTRAINT settings_field_level_write_check       CHECK (field_level_write IN ('refuse', 'reset')),
     CONSTRAINT settings_login_attempts_check          CHECK (allow_consecutive_login_attempts >= 0),
     CONSTRAINT settings_login_after_fail_check        CHECK (allow_login_after_fail >= '0 seconds'),
     CONSTRAINT settings_session_idle_check            CHECK (session_idle_timeout     > '0 seconds'),
@@ -65,6 +67,9 @@ COMMENT ON COLUMN docperm.settings.disable_document_sharing IS
     'Nobody but the Administrator has the right share. What is shared already stays shared';
 COMMENT ON COLUMN docperm.settings.refuse_orphans IS
     'No document gets a name under which rows of a child table wait that another document of that name left behind';
+
+COMMENT ON COLUMN docperm.settings.field_level_write IS
+    'What happens to a column above the permission level of who writes it. refuse: the statement fails. reset: the column keeps what is stored, or gets its default';
 
 COMMENT ON COLUMN docperm.settings.enable_password_policy IS
     'New passwords must have the score and the length below';

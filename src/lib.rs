@@ -64,7 +64,45 @@ pgrx::extension_sql_file!("../sql/activity_log.sql", name = "activity_log", requ
 pgrx::extension_sql_file!("../sql/sessions.sql", name = "sessions", requires = ["activity_log"]);
 pgrx::extension_sql_file!("../sql/api_keys.sql", name = "api_keys", requires = ["sessions"]);
 pgrx::extension_sql_file!("../sql/login.sql", name = "login", requires = ["api_keys"]);
-pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["login"]);
+pgrx::extension_sql_file!("../sql/profiles.sql", name = "profiles", requires = ["login"]);
+pgrx::extension_sql_file!("../sql/modules.sql", name = "modules", requires = ["profiles"]);
+pgrx::extension_sql_file!(
+    "../sql/user_administration.sql",
+    name = "user_administration",
+    requires = ["modules"]
+);
+pgrx::extension_sql_file!(
+    "../sql/pages_and_reports.sql",
+    name = "pages_and_reports",
+    requires = ["user_administration"]
+);
+pgrx::extension_sql_file!(
+    "../sql/readable_views.sql",
+    name = "readable_views",
+    requires = ["pages_and_reports"]
+);
+pgrx::extension_sql_file!("../sql/lifecycle.sql", name = "lifecycle", requires = ["readable_views"]);
+pgrx::extension_sql_file!("../sql/history.sql", name = "history", requires = ["lifecycle"]);
+pgrx::extension_sql_file!("../sql/document_follow.sql", name = "document_follow", requires = ["history"]);
+pgrx::extension_sql_file!(
+    "../sql/permission_log.sql",
+    name = "permission_log",
+    requires = ["document_follow"]
+);
+pgrx::extension_sql_file!(
+    "../sql/permission_reports.sql",
+    name = "permission_reports",
+    requires = ["permission_log"]
+);
+pgrx::extension_sql_file!(
+    "../sql/access_review.sql",
+    name = "access_review",
+    requires = ["permission_reports"]
+);
+pgrx::extension_sql_file!("../sql/doctor.sql", name = "doctor", requires = ["access_review"]);
+pgrx::extension_sql_file!("../sql/own_doctypes.sql", name = "own_doctypes", requires = ["doctor"]);
+pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["own_doctypes"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["grants"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.

@@ -1,6 +1,6 @@
 //! docperm's tables as the values that the rules decide from.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use pgrx::pg_sys;
@@ -8,7 +8,8 @@ use pgrx::pg_sys;
 use super::scan::{Key, NewestSnapshot, RowView, Table};
 use crate::rules::model::GUEST;
 use crate::rules::{
-    Doctype, LinkField, Model, Parentage, Role, Rule, Shares, StrictMode, Tree, User, UserPermission,
+    Doctype, Field, LinkField, Model, Parentage, Role, Rule, Shares, Stamps, StrictMode, Tree, User,
+    UserPermission,
 };
 
 /// The configuration, and which tables it is about.
@@ -80,10 +81,18 @@ pub fn site() -> Site {
                 doctype: row.text("parent_doctype"),
                 type_column: row.text("parenttype_column"),
             }),
-            submittable: row.text("docstatus_column").is_some(),
+            docstatus_column: row.text("docstatus_column"),
+            amended_from_column: row.text("amended_from_column"),
+            stamps: Stamps {
+                creation: row.text("creation_column"),
+                modified: row.text("modified_column"),
+                modified_by: row.text("modified_by_column"),
+            },
+            track_changes: row.get("track_changes").unwrap_or(false),
             allow_import: row.get("allow_import").unwrap_or(false),
             deny_by_default: row.get("deny_by_default").unwrap_or(true),
             links: vec![],
+            fields: BTreeMap::new(),
             rules: vec![],
         };
         site.model.doctypes.insert(name, doctype);
@@ -92,9 +101,16 @@ pub fn site() -> Site {
         let Some(doctype) = site.model.doctypes.get_mut(&row.text("doctype").unwrap_or_default()) else {
             return;
         };
+        let column = row.text("column_name").unwrap_or_default();
+        let field = Field {
+            permlevel: row.get("permlevel").unwrap_or(i16::MAX),
+            allow_on_submit: row.get("allow_on_submit").unwrap_or(false),
+            requires_select: row.get("requires_select").unwrap_or(true),
+        };
+        doctype.fields.insert(column.clone(), field);
         if let Some(target) = row.text("link_to") {
             doctype.links.push(LinkField {
-                column: row.text("column_name").unwrap_or_default(),
+                column,
                 target,
                 ignore_user_permissions: row.get("ignore_user_permissions").unwrap_or(false),
             });

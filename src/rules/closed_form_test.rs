@@ -204,7 +204,7 @@ impl Case {
             name: "Order".to_owned(),
             name_column: "name".to_owned(),
             owner_column: Some("owner".to_owned()),
-            submittable: self.lifecycle,
+            docstatus_column: self.lifecycle.then(|| "docstatus".to_owned()),
             deny_by_default: true,
             links: vec![link(0), link(1)],
             rules: self.rules.clone(),

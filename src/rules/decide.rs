@@ -171,7 +171,8 @@ impl<'a> Question<'a> {
     }
 }
 
-fn standing(user: Option<&User>) -> Standing {
+/// Who that is.
+pub(super) fn standing(user: Option<&User>) -> Standing {
     match user {
         None => Standing::Unknown,
         Some(user) if user.is_administrator() => Standing::Administrator,
@@ -203,7 +204,7 @@ impl Decision<'_> {
             Standing::Ordinary => {
                 self.grants.is_free()
                     || self.grants.is_owner_only() && matches!(self.ptype, "read" | "select")
-                    || self.shared.is_some() && (self.ptype != "submit" || self.doctype.submittable)
+                    || self.shared.is_some() && (self.ptype != "submit" || self.doctype.is_submittable())
                     || self.parents.iter().any(|parent| parent.decision.at_doctype_level())
             }
         }

@@ -18,7 +18,7 @@ impl<'a> Grants<'a> {
     /// allowed. `create` is never limited to owners: who creates is the owner.
     pub fn of(doctype: &'a Doctype, roles: &[&str], ptype: &str) -> Self {
         let mut grants = Grants::default();
-        if ptype == "submit" && !doctype.submittable || ptype == "import" && !doctype.allow_import {
+        if ptype == "submit" && !doctype.is_submittable() || ptype == "import" && !doctype.allow_import {
             return grants;
         }
         for rule in doctype.rules_in_force() {

@@ -5,10 +5,11 @@
 //! 1. [`model`]: doctypes with their link fields, rules, roles, users and their user permissions.
 //! 2. [`roles`]: which roles a user has, explicit ones and automatic ones.
 //! 3. [`grants`]: what those roles' rules grant, freely or to owners only.
-//! 4. [`user_permissions`] and [`tree`]: to which documents a user is restricted; [`facts`]: what is shared with a user.
-//! 5. [`decide`]: these put together, as a [`Decision`] and its [`Predicate`].
-//! 6. [`predicate`]: what a row must satisfy, and whether one row does.
-//! 7. [`tell`]: the same decision in sentences.
+//! 4. [`levels`]: which groups of columns they may read or write.
+//! 5. [`user_permissions`] and [`tree`]: to which documents a user is restricted; [`facts`]: what is shared with a user.
+//! 6. [`decide`]: these put together, as a [`Decision`] and its [`Predicate`].
+//! 7. [`predicate`]: what a row must satisfy, and whether one row does.
+//! 8. [`tell`]: the same decision in sentences.
 //!
 //! The rule, for user u, right p and row r of doctype D:
 //!
@@ -30,6 +31,7 @@ pub mod admission;
 pub mod decide;
 pub mod facts;
 pub mod grants;
+pub mod levels;
 pub mod model;
 pub mod predicate;
 pub mod roles;
@@ -43,7 +45,10 @@ mod closed_form_test;
 pub use admission::{Admission, Network, NotAdmitted};
 pub use decide::{Asking, Decision, Question, Standing};
 pub use facts::{Facts, Shares};
-pub use model::{Doctype, LinkField, Model, Parentage, Role, Rule, StrictMode, User, UserPermission};
+pub use levels::Levels;
+pub use model::{
+    Doctype, Field, LinkField, Model, Parentage, Role, Rule, Stamps, StrictMode, User, UserPermission,
+};
 pub use predicate::{ChildLink, ParentLink, Predicate, Row};
 pub use tree::{Tree, TreeError};
 pub use user_permissions::ValueSet;

@@ -1,6 +1,6 @@
 //! What the decision is made from: the site's configuration and one user's record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// The user that passes every check and can be neither disabled nor restricted.
@@ -50,24 +50,65 @@ pub struct Doctype {
     pub nested_set: Option<(String, String)>,
     /// Where its rows belong, if they are rows of a child table.
     pub parentage: Option<Parentage>,
-    /// Has a document lifecycle, so the right `submit` means something.
-    pub submittable: bool,
+    /// The column that holds 0 (draft), 1 (submitted) or 2 (cancelled): a document lifecycle, so the right `submit` means
+    /// something.
+    pub docstatus_column: Option<String>,
+    /// The column that names the cancelled document that this one amends.
+    pub amended_from_column: Option<String>,
+    /// Columns that docperm writes.
+    pub stamps: Stamps,
+    /// Changes of its documents are kept.
+    pub track_changes: bool,
     /// May be imported, so the right `import` means something.
     pub allow_import: bool,
     /// Under [`StrictMode::DenyByDefault`], links to this doctype hide rows from users without an entry for it.
     pub deny_by_default: bool,
     /// Columns that hold names of other documents.
     pub links: Vec<LinkField>,
+    /// What else is declared about columns, by name.
+    pub fields: BTreeMap<String, Field>,
     /// The rules of this doctype, standard and custom ones.
     pub rules: Vec<Rule>,
 }
 
 impl Doctype {
+    /// Its documents can be submitted.
+    pub fn is_submittable(&self) -> bool {
+        self.docstatus_column.is_some()
+    }
+
+    /// The level of a column: 0 unless it is declared otherwise.
+    pub fn permlevel(&self, column: &str) -> i16 {
+        self.fields.get(column).map_or(0, |field| field.permlevel)
+    }
+
     /// The rules in force: if there is a custom rule, of any role and level, the standard ones do not count.
     pub fn rules_in_force(&self) -> impl Iterator<Item = &Rule> {
         let customised = self.rules.iter().any(|rule| rule.custom);
         self.rules.iter().filter(move |rule| rule.custom == customised)
     }
+}
+
+/// Columns in which docperm notes who made or changed a document, and when.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Stamps {
+    /// When it was made.
+    pub creation: Option<String>,
+    /// When it was last changed.
+    pub modified: Option<String>,
+    /// By whom.
+    pub modified_by: Option<String>,
+}
+
+/// What is declared about a column, beside whether it is a link.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its level, 0 to 9.
+    pub permlevel: i16,
+    /// May change while the document is submitted.
+    pub allow_on_submit: bool,
+    /// As a link, may be set only to documents that the acting user may select.
+    pub requires_select: bool,
 }
 
 /// How a row of a child table names the document that it belongs to.

@@ -237,7 +237,7 @@ fn tell_rules(decision: &Decision) -> Vec<Step> {
         let verdict = if decision.shared.is_some() { "failed" } else { "denied" };
         let detail = match ptype {
             "share" if decision.sharing_disabled => "The setting disable_document_sharing is on.".to_owned(),
-            "submit" if !decision.doctype.submittable => {
+            "submit" if !decision.doctype.is_submittable() => {
                 format!("{doctype} has no docstatus column, so nothing is submitted.")
             }
             "import" if !decision.doctype.allow_import => format!("{doctype} does not allow import."),

@@ -1,0 +1,1 @@
+-- Recertification of what users may do, duties that one person must not hold together, users who are gone.

@@ -1,0 +1,1 @@
+-- Following documents, and the digest of what happened to them.

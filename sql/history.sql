@@ -1,0 +1,1 @@
+-- What changed in documents, and by whom.

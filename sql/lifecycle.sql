@@ -1,0 +1,1 @@
+-- Documents that are submitted, cancelled and amended.

@@ -1,0 +1,1 @@
+-- Modules: what a user finds in the menu, and with enforce_module_access, what is open to him at all.

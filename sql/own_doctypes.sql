@@ -1,0 +1,1 @@
+-- docperm's own tables as doctypes, under the same rules as everything else.

@@ -1,0 +1,1 @@
+-- Pages and reports: named things that are open to some roles.

@@ -1,0 +1,1 @@
+-- What changed in users, rules and permissions, and by whom.

@@ -1,0 +1,1 @@
+-- Role profiles and module profiles: templates that several users follow.

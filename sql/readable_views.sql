@@ -1,0 +1,1 @@
+-- Views that show a table without the columns that are above the reader's level.

@@ -1,0 +1,1 @@
+-- Making, renaming and removing users, and what a person sets for himself.
