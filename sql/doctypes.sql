@@ -167,34 +167,8 @@ DECLARE
     column_name name;
 BEGIN
     IF docperm._restoring() THEN
-        IF TG_OP = 'INSERT' THEN
-            UPDATE docperm.doctypes AS d
-               SET relation           = NEW.relation,
-                   name_column        = NEW.name_column,
-                   owner_column       = NEW.owner_column,
-                   docstatus_column   = NEW.docstatus_column,
-                   tree_parent_column = NEW.tree_parent_column,
-                   tree_left_column   = NEW.tree_left_column,
-                   tree_right_column  = NEW.tree_right_column,
-                   parent_doctype     = NEW.parent_doctype,
-                   parent_column      = NEW.parent_column,
-                   parenttype_column  = NEW.parenttype_column,
-                   title_column       = NEW.title_column,
-                   creation_column    = NEW.creation_column,
-                   modified_column    = NEW.modified_column,
-                   modified_by_column = NEW.modified_by_column,
-                   amended_from_column = NEW.amended_from_column,
-                   module             = NEW.module,
-                   allow_import       = NEW.allow_import,
-                   fill_defaults      = NEW.fill_defaults,
-                   track_changes      = NEW.track_changes,
-                   deny_by_default    = NEW.deny_by_default,
-                   partitions         = NEW.partitions
-             WHERE d.name = NEW.name
-               AND num_nonnulls(d.relation, d.name_column) = 0;
-            IF FOUND THEN
-                RETURN NULL;
-            END IF;
+        IF TG_OP = 'INSERT' AND docperm._restore_row(NEW, 'num_nonnulls(t.relation, t.name_column) = 0') THEN
+            RETURN NULL;
         END IF;
         RETURN NEW;
     END IF;

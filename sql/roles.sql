@@ -76,19 +76,14 @@ BEGIN
 
     -- A restored dump brings the standard roles once more, as they were there, and the
     -- true rows of roles that have a stand-in.
-    IF TG_OP = 'INSERT' AND docperm._restoring() THEN
-        UPDATE docperm.roles AS r
-           SET desk_access     = NEW.desk_access,
-               disabled        = NEW.disabled,
-               two_factor_auth = NEW.two_factor_auth
-         WHERE r.name = NEW.name
-           AND CASE
-                   WHEN docperm._is_standard_role(r.name) THEN r.desk_access = (r.name NOT IN ('All', 'Guest'))
-                   ELSE r.disabled
-               END;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
+    IF TG_OP = 'INSERT' AND docperm._restoring()
+       AND docperm._restore_row(NEW, $condition$
+               CASE
+                   WHEN docperm._is_standard_role(t.name) THEN t.desk_access = (t.name NOT IN ('All', 'Guest'))
+                   ELSE t.disabled
+               END
+           $condition$) THEN
+        RETURN NULL;
     END IF;
 
     RETURN NEW;

@@ -76,6 +76,88 @@ COMMENT ON FUNCTION docperm._restoring() IS
     'Internal: whether this session restores a dump; if so, it waits until no other does, to the end of the transaction';
 
 
+-- Column by column, whatever columns the table has by now: one that was forgotten here would
+-- come back from a dump as it is in a new database.
+CREATE FUNCTION docperm._restore_row(restored anyelement, replaced text DEFAULT 'true') RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    written integer;
+BEGIN
+    EXECUTE (SELECT format('UPDATE %s AS t SET (%s) = ROW (%s) WHERE t.name = ($1).name AND (%s)',
+                           t.typrelid::regclass,
+                           string_agg(quote_ident(a.attname), ', '),
+                           string_agg(format('($1).%I', a.attname), ', '),
+                           replaced)
+               FROM pg_catalog.pg_type      AS t
+               JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.typrelid
+              WHERE t.oid = pg_typeof(restored)
+                AND a.attnum > 0
+                AND NOT a.attisdropped
+                AND a.attgenerated = ''
+              GROUP BY t.typrelid)
+      USING restored;
+    GET DIAGNOSTICS written = ROW_COUNT;
+    RETURN written > 0;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._restore_row(anyelement, text) IS
+    'Internal: writes a row of a dump over the one that bears its name, if that fulfils the condition (alias t); whether there was one';
+
+
+-- A row is untouched if everything in it but what is named is as an INSERT leaves it that gives
+-- nothing else. Times that are taken when a row is made say nothing.
+CREATE FUNCTION docperm._is_untouched(stored anyelement, but name[]) RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    untouched boolean;
+BEGIN
+    EXECUTE (SELECT format('SELECT %s',
+                           string_agg(format('($1).%I IS NOT DISTINCT FROM (%s)', a.attname,
+                                             coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL')), ' AND '))
+               FROM pg_catalog.pg_type         AS t
+               JOIN pg_catalog.pg_attribute    AS a ON a.attrelid = t.typrelid
+          LEFT JOIN pg_catalog.pg_attrdef      AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+              WHERE t.oid = pg_typeof(stored)
+                AND a.attnum > 0
+                AND NOT a.attisdropped
+                AND a.attgenerated = ''
+                AND a.attname <> ALL (but)
+                AND NOT (a.atttypid = 'timestamptz'::regtype AND a.atthasdef))
+       INTO untouched
+      USING stored;
+    RETURN untouched;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._is_untouched(anyelement, name[]) IS
+    'Internal: whether every column of a row but those named holds its default';
+
+
+CREATE FUNCTION docperm._replace_stand_in() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF docperm._restoring() AND docperm._restore_row(NEW) THEN
+        RETURN NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._replace_stand_in() IS
+    'Internal: trigger on tables with a name, that lets a restored row replace what stands in for it';
+
+REVOKE ALL ON FUNCTION docperm._restore_row(anyelement, text)     FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._is_untouched(anyelement, name[])  FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._replace_stand_in()                FROM PUBLIC;
+
+
 -- Guards the tables whose first rows docperm brings itself.
 CREATE FUNCTION docperm._refuse_truncate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER

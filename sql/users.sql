@@ -267,30 +267,13 @@ BEGIN
 
     -- A restored dump brings these two once more, as they were there, and the true rows
     -- of users who have a stand-in.
-    IF TG_OP = 'INSERT' AND docperm._restoring() THEN
-        UPDATE docperm.users AS u
-           SET email       = NEW.email,
-               first_name  = NEW.first_name,
-               middle_name = NEW.middle_name,
-               last_name   = NEW.last_name,
-               username    = NEW.username,
-               mobile_no   = NEW.mobile_no,
-               enabled     = NEW.enabled,
-               db_role     = NEW.db_role,
-               simultaneous_sessions = NEW.simultaneous_sessions,
-               login_after           = NEW.login_after,
-               login_before          = NEW.login_before,
-               restrict_ip           = NEW.restrict_ip,
-               last_login            = NEW.last_login,
-               last_ip               = NEW.last_ip,
-               last_active           = NEW.last_active
-         WHERE u.name = NEW.name
-           AND (NOT u.enabled OR u.name IN ('Administrator', 'Guest'))
-           AND num_nonnulls(nullif(u.email, u.name), u.first_name, u.middle_name, u.last_name,
-                            u.username, u.mobile_no, u.db_role) = 0;
-        IF FOUND THEN
-            RETURN NULL;
-        END IF;
+    IF TG_OP = 'INSERT' AND docperm._restoring()
+       AND docperm._restore_row(NEW, $condition$
+               t.enabled = (t.name IN ('Administrator', 'Guest'))
+           AND coalesce(t.email, t.name) = t.name
+           AND docperm._is_untouched(t, '{name,email,enabled,user_type}')
+           $condition$) THEN
+        RETURN NULL;
     END IF;
 
     RETURN NEW;
