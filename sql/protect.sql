@@ -515,6 +515,7 @@ BEGIN
     IF kind.parent_column IS NULL THEN
         PERFORM docperm._dress_documents(relation, doctype);
     END IF;
+    PERFORM docperm._dress_links(relation, doctype);
     -- Partitions inherit this one.
     IF kind.fill_defaults AND NOT is_partition THEN
         EXECUTE format('CREATE TRIGGER docperm_fill_defaults BEFORE INSERT ON %s '
@@ -563,6 +564,7 @@ BEGIN
         EXECUTE format('DROP TRIGGER IF EXISTS docperm_fill_defaults ON %s', relation);
     END IF;
     PERFORM docperm._undress_documents(relation);
+    PERFORM docperm._undress_links(relation);
 END
 $$;
 

@@ -82,7 +82,8 @@ pgrx::extension_sql_file!(
     requires = ["pages_and_reports"]
 );
 pgrx::extension_sql_file!("../sql/lifecycle.sql", name = "lifecycle", requires = ["readable_views"]);
-pgrx::extension_sql_file!("../sql/history.sql", name = "history", requires = ["lifecycle"]);
+pgrx::extension_sql_file!("../sql/link_targets.sql", name = "link_targets", requires = ["lifecycle"]);
+pgrx::extension_sql_file!("../sql/history.sql", name = "history", requires = ["link_targets"]);
 pgrx::extension_sql_file!("../sql/document_follow.sql", name = "document_follow", requires = ["history"]);
 pgrx::extension_sql_file!(
     "../sql/permission_log.sql",

@@ -89,6 +89,12 @@ impl Authority {
         Ok(ruling)
     }
 
+    /// What a document must satisfy for a link picker to offer it: the right `select`, which opens nothing else, or `read`.
+    pub fn selectable(&self, doctype: &str, asking: Asking) -> Result<Predicate, Undecidable> {
+        let by = |ptype| self.decide(doctype, ptype, asking).map(|decision| decision.predicate());
+        Ok(Predicate::any([by("select")?, by("read")?]))
+    }
+
     /// The set as values of a column's type and collation.
     pub fn typed_set(
         &self,

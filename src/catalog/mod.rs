@@ -7,6 +7,7 @@
 //! - [`session`] reads what a token opens.
 //! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
 //! - [`statement`] runs statements of docperm's own, as a table's owner.
+//! - [`trigger_call`] is what a trigger is told; [`transition`] are the rows that it is shown.
 
 pub mod cache;
 pub mod channel;
@@ -22,6 +23,7 @@ pub mod session;
 pub mod settings;
 pub mod shared_set;
 pub mod statement;
+pub mod transition;
 pub mod tree;
 pub mod trigger_call;
 pub mod triggers;

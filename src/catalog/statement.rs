@@ -47,6 +47,38 @@ pub enum Sees {
     Newest,
 }
 
+/// What any statement sees that a client sends now, with what the present one has done so far: the active snapshot as long as
+/// it lives.
+pub struct NextSnapshot(());
+
+impl NextSnapshot {
+    /// Takes it.
+    pub fn take() -> Self {
+        // SAFETY: triggers run in a transaction that may write, outside parallel workers; popped by Drop, or by the end of a
+        // transaction that fails.
+        unsafe {
+            pg_sys::CommandCounterIncrement();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        NextSnapshot(())
+    }
+
+    /// As PostgreSQL passes it around.
+    pub fn as_raw(&self) -> pg_sys::Snapshot {
+        // SAFETY: pushed by `take`.
+        unsafe { pg_sys::GetActiveSnapshot() }
+    }
+}
+
+impl Drop for NextSnapshot {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pushed by `take`.
+            unsafe { pg_sys::PopActiveSnapshot() }
+        }
+    }
+}
+
 /// Runs a statement as the owner of `table`, and returns its rows as texts. Dates and the like are written as docperm stores
 /// them.
 pub fn run_as_owner(

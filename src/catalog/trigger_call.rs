@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 use super::load::Site;
 use super::settings::Fixed;
+use super::transition::{TransitionRows, TriggerRow, Values};
 use super::values;
 use crate::fault::{Fault, SqlState};
 
@@ -74,7 +75,7 @@ impl<'a> TriggerCall<'a> {
 
     /// TRUNCATE, which has no rows.
     pub fn is_truncate(&self) -> bool {
-        self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK == pg_sys::TRIGGER_EVENT_TRUNCATE
+        self.event() == Event::Truncate
     }
 
     /// The table.
@@ -101,29 +102,65 @@ impl<'a> TriggerCall<'a> {
 
     fn names(&self, rows: *mut pg_sys::Tuplestorestate, site: &Site, doctype: &str) -> Vec<String> {
         let _settings = Fixed::for_names();
-        let column = &site.model.doctypes[doctype].name_column;
-        // SAFETY: the trigger has both transition tables, whose rows are of the trigger's relation. A read pointer of one's
-        // own leaves those of others where they are. A row is used before the next is fetched.
+        let attribute = self.attribute(&site.model.doctypes[doctype].name_column, doctype);
+        let (mut rows, mut names) = (self.transition(rows), vec![]);
+        while rows.advance() {
+            let name = rows.value(attribute).map(|datum| values::text_of(datum, attribute.atttypid));
+            names.push(name.unwrap_or_default());
+        }
+        names
+    }
+
+    /// A column of the table; an error that tells whose registration is stale if there is none.
+    pub fn attribute(&self, column: &str, doctype: &str) -> &pg_sys::FormData_pg_attribute {
+        let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
+            !attribute.attisdropped && super::scan::attribute_name(attribute) == column
+        };
+        self.attributes().iter().find(is_wanted).unwrap_or_else(|| missing_column(doctype, column))
+    }
+
+    /// The table's columns, dropped ones included.
+    pub fn attributes(&self) -> &[pg_sys::FormData_pg_attribute] {
+        // SAFETY: the descriptor of an open relation holds `natts` attributes, one after another.
         unsafe {
             let descriptor = (*self.0.tg_relation).rd_att;
-            let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-            let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
-                !attribute.attisdropped && super::scan::attribute_name(attribute) == column
-            };
-            let Some(attribute) = attributes.iter().find(is_wanted) else { missing_column(doctype, column) };
-            let pointer = pg_sys::tuplestore_alloc_read_pointer(rows, pg_sys::EXEC_FLAG_REWIND as _);
-            pg_sys::tuplestore_select_read_pointer(rows, pointer);
-            pg_sys::tuplestore_rescan(rows);
-            let slot = pg_sys::MakeSingleTupleTableSlot(descriptor, &raw const pg_sys::TTSOpsMinimalTuple);
-            let (place, mut names) = (attribute.attnum as usize - 1, vec![]);
-            while pg_sys::tuplestore_gettupleslot(rows, true, false, slot) {
-                pg_sys::slot_getsomeattrs_int(slot, attribute.attnum.into());
-                let is_null = *(*slot).tts_isnull.add(place);
-                let datum = *(*slot).tts_values.add(place);
-                names.push(if is_null { String::new() } else { values::text_of(datum, attribute.atttypid) });
-            }
-            pg_sys::ExecDropSingleTupleTableSlot(slot);
-            names
+            (*descriptor).attrs.as_slice((*descriptor).natts as usize)
+        }
+    }
+
+    /// The rows that a statement took away or changed, as they were. The trigger has such a transition table.
+    pub fn old_rows(&self) -> TransitionRows {
+        self.transition(self.0.tg_oldtable)
+    }
+
+    /// The rows that a statement brought or changed, as they are; changed ones in the same order. Likewise.
+    pub fn new_rows(&self) -> TransitionRows {
+        self.transition(self.0.tg_newtable)
+    }
+
+    fn transition(&self, rows: *mut pg_sys::Tuplestorestate) -> TransitionRows {
+        // SAFETY: the trigger has the transition table, whose rows are of the trigger's relation; both are there until its
+        // call ends.
+        unsafe { TransitionRows::of(rows, (*self.0.tg_relation).rd_att) }
+    }
+
+    /// The row that an INSERT or DELETE row trigger fires for; `None` in a statement trigger.
+    pub fn row(&self) -> Option<TriggerRow> {
+        if self.0.tg_event & pg_sys::TRIGGER_EVENT_ROW == 0 {
+            return None;
+        }
+        // SAFETY: open.
+        let descriptor = unsafe { (*self.0.tg_relation).rd_att };
+        Some(TriggerRow { tuple: self.0.tg_trigtuple, descriptor })
+    }
+
+    /// What happens to the rows.
+    pub fn event(&self) -> Event {
+        match self.0.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_INSERT => Event::Insert,
+            pg_sys::TRIGGER_EVENT_DELETE => Event::Delete,
+            pg_sys::TRIGGER_EVENT_UPDATE => Event::Update,
+            _ => Event::Truncate,
         }
     }
 
@@ -131,6 +168,19 @@ impl<'a> TriggerCall<'a> {
     pub fn done(&self) -> pg_sys::Datum {
         pg_sys::Datum::from(0)
     }
+}
+
+/// What a trigger fires for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Rows come.
+    Insert,
+    /// Rows change.
+    Update,
+    /// Rows go.
+    Delete,
+    /// All rows go at once.
+    Truncate,
 }
 
 fn missing_column(doctype: &str, column: &str) -> ! {

@@ -113,6 +113,29 @@ impl Equality {
     }
 }
 
+/// Whether two values of a column are the same, byte by byte: a difference that its type does not tell is one as well.
+pub fn is_same(
+    one: Option<pg_sys::Datum>,
+    other: Option<pg_sys::Datum>,
+    attribute: &pg_sys::FormData_pg_attribute,
+) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        // SAFETY: values of the attribute's type.
+        (Some(one), Some(other)) => unsafe {
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                datum_image_eq(one, other, attribute.attbyval, attribute.attlen.into())
+            })
+        },
+        _ => false,
+    }
+}
+
+unsafe extern "C-unwind" {
+    // utils/datum.h
+    fn datum_image_eq(one: pg_sys::Datum, other: pg_sys::Datum, by_value: bool, length: i32) -> bool;
+}
+
 /// Texts under this collation are equal when their bytes are.
 pub fn is_deterministic(collation: pg_sys::Oid) -> bool {
     // SAFETY: syscache look-up.

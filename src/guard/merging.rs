@@ -5,17 +5,32 @@
 
 use std::cell::Cell;
 
-use pgrx::pg_sys;
+use pgrx::{PgList, pg_sys};
+
+/// What the query that is being finished is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finished {
+    /// A MERGE, into a table that has partitions or not.
+    Merge { into_parts: bool },
+    /// Anything else.
+    Other,
+}
 
 thread_local! {
     /// Of the query that is being finished; `None` before this library has seen one.
-    static FINISHES_MERGE: Cell<Option<bool>> = const { Cell::new(None) };
+    static FINISHED: Cell<Option<Finished>> = const { Cell::new(None) };
     static NEXT_HOOK: Cell<pg_sys::ExecutorFinish_hook_type> = const { Cell::new(None) };
 }
 
 /// Whether it is one, or may be one, because the library was loaded when its triggers had begun to fire.
 pub fn may_be_merge() -> bool {
-    FINISHES_MERGE.get().unwrap_or(true)
+    FINISHED.get().is_none_or(|finished| finished != Finished::Other)
+}
+
+/// Whether it is one that writes to a partitioned table. Its statement triggers for INSERT and DELETE, which fire only if it
+/// has such actions, are shown rows that were moved beside those that came and went; row triggers fire for all of these.
+pub fn is_merge_into_parts() -> bool {
+    FINISHED.get() == Some(Finished::Merge { into_parts: true })
 }
 
 /// Installs the hook: AFTER triggers fire while a query is finished.
@@ -28,11 +43,11 @@ pub fn watch() {
 }
 
 /// Sets what is told, until it is dropped.
-struct Telling(Option<bool>);
+struct Telling(Option<Finished>);
 
 impl Drop for Telling {
     fn drop(&mut self) {
-        FINISHES_MERGE.set(self.0);
+        FINISHED.set(self.0);
     }
 }
 
@@ -40,7 +55,7 @@ impl Drop for Telling {
 unsafe extern "C-unwind" fn finish(query: *mut pg_sys::QueryDesc) {
     // SAFETY: what PostgreSQL passes and would have called itself.
     unsafe {
-        let _before = Telling(FINISHES_MERGE.replace(Some(is_merge(query))));
+        let _before = Telling(FINISHED.replace(Some(what_is(query))));
         match NEXT_HOOK.get() {
             Some(next) => pg_sys::ffi::pg_guard_ffi_boundary(|| next(query)),
             None => pg_sys::standard_ExecutorFinish(query),
@@ -48,16 +63,26 @@ unsafe extern "C-unwind" fn finish(query: *mut pg_sys::QueryDesc) {
     }
 }
 
-unsafe fn is_merge(query: *mut pg_sys::QueryDesc) -> bool {
+unsafe fn what_is(query: *mut pg_sys::QueryDesc) -> Finished {
     // PostgreSQL 14 has no MERGE.
     #[cfg(feature = "pg14")]
     {
         let _ = query;
-        false
+        Finished::Other
     }
     #[cfg(not(feature = "pg14"))]
-    // SAFETY: a query has a plan.
+    // SAFETY: a query has a plan; its result relations are numbers of its range table, partitions and their root among them.
     unsafe {
-        (*(*query).plannedstmt).commandType == pg_sys::CmdType::CMD_MERGE
+        let plan = (*query).plannedstmt;
+        if (*plan).commandType != pg_sys::CmdType::CMD_MERGE {
+            return Finished::Other;
+        }
+        let targets = PgList::<pg_sys::RangeTblEntry>::from_pg((*plan).rtable);
+        let is_partitioned = |index: i32| {
+            let target = usize::try_from(index - 1).ok().and_then(|place| targets.get_ptr(place));
+            target.is_some_and(|target| (*target).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE)
+        };
+        let results = PgList::<i32>::from_pg((*plan).resultRelations);
+        Finished::Merge { into_parts: results.iter_int().any(is_partitioned) }
     }
 }

@@ -83,13 +83,9 @@ fn is_validated(constraint: pg_sys::Oid) -> bool {
 /// Whether the names that documents of the table get now matter: there may be orphans of them, and policies hold for whoever
 /// names them. To the Administrator all rows are open anyway.
 pub fn concern(site: &Site, doctype: &str, relation: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up for the current role.
-    let policies = || unsafe { pg_sys::check_enable_rls(relation, pg_sys::InvalidOid, true) };
     let is_administrator =
         || cache::authority(&identity::acting().user).record().is_some_and(|user| user.is_administrator());
-    !possible(site, doctype).is_empty()
-        && policies() == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
-        && !is_administrator()
+    !possible(site, doctype).is_empty() && super::is_bound_by_policies(relation) && !is_administrator()
 }
 
 /// Refuses, with 42501, names under which rows of a child table wait.

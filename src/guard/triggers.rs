@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
-use super::{merging, orphans, shares};
+use super::{links, merging, orphans, shares};
 use crate::catalog::cache;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::entry_point::entry_point;
@@ -74,6 +74,19 @@ entry_point! {
         let site = cache::site();
         if orphans::concern(&site, doctype, call.relation()) {
             orphans::refuse(&site, doctype, &call.new_names(&site, doctype));
+        }
+        call.done()
+    }
+}
+
+entry_point! {
+    /// AFTER trigger on the table of a doctype, its argument: for the statement, INSERT with a new transition table or UPDATE
+    /// with both, or for each row of a partitioned table's INSERT: `docperm._check_link_targets('Sales Order')`. Links lead to
+    /// documents that the acting user may select.
+    fn docperm_check_link_targets / pg_finfo_docperm_check_link_targets (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        if let Some(doctype) = call.argument() {
+            links::check(&call, doctype);
         }
         call.done()
     }

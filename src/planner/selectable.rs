@@ -9,7 +9,7 @@ use crate::catalog::scan::Table;
 use crate::entry_point::entry_point;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity::{self, settings};
-use crate::rules::{Asking, Predicate};
+use crate::rules::Asking;
 
 entry_point! {
     /// `docperm._is_selectable_support(internal)`: puts conditions on columns in place of `docperm._is_selectable`.
@@ -35,7 +35,6 @@ entry_point! {
     }
 }
 
-/// By the right `select`, which opens nothing else, or by `read`.
 unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_sys::Node> {
     // SAFETY: the planner's request, with its root or NULL; every argument is looked at only after its tag. The row is a Var
     // of the query that `root` plans.
@@ -58,9 +57,7 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
         if authority.site.doctypes.get(&relation) != Some(&doctype) {
             return None;
         }
-        let selectable = Predicate::any(["select", "read"].map(|ptype| {
-            authority.decide(&doctype, ptype, asking).map_err(Fault::from).or_raise().predicate()
-        }));
+        let selectable = authority.selectable(&doctype, asking).map_err(Fault::from).or_raise();
         let table = Table::open(relation)?;
         let lowering = lower::Lowering {
             glob: (*request.root).glob,

@@ -17,6 +17,7 @@ mod dump_restore;
 mod errors;
 mod hardening;
 mod link_options;
+mod link_targets;
 mod log_secrecy;
 mod login;
 mod login_providers;
