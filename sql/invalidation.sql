@@ -64,6 +64,7 @@ BEGIN
                        ('users',            '_user_changed(''name'')'),
                        ('user_roles',       '_user_changed(''user_name'')'),
                        ('user_permissions', '_user_changed(''user_name'')'),
+                       ('user_blocked_modules', '_user_changed(''user_name'')'),
                        ('sessions',         '_session_changed(''id'')'),
                        ('api_keys',         '_session_changed(''api_key'')')
                ) AS v (relation, trigger_function)

@@ -50,6 +50,15 @@ BEGIN
     END IF;
 
     IF TG_OP = 'DELETE' THEN
+        -- The foreign keys refuse it as well, in other words.
+        IF EXISTS (SELECT FROM docperm.user_roles AS h WHERE h.role = OLD.name)
+           OR EXISTS (SELECT FROM docperm.role_profile_roles AS p WHERE p.role = OLD.name) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = '23503',
+                MESSAGE = format('role "%s" is in use and cannot be deleted', OLD.name),
+                DETAIL  = 'Users hold it, or a role profile names it.',
+                HINT    = 'Take it away from them first (docperm.user_roles, docperm.role_profile_roles), or disable it.';
+        END IF;
         RETURN OLD;
     END IF;
 

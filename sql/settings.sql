@@ -7,6 +7,13 @@ CREATE TABLE docperm.settings (
     disable_document_sharing boolean NOT NULL DEFAULT false,
     refuse_orphans           boolean NOT NULL DEFAULT true,
     field_level_write        text    NOT NULL DEFAULT 'refuse',
+    enforce_module_access    boolean NOT NULL DEFAULT false,
+
+    -- New users
+    allow_sign_up                boolean NOT NULL DEFAULT false,
+    default_portal_role          text,
+    max_signups_allowed_per_hour integer NOT NULL DEFAULT 300,
+    max_users_created_per_hour   integer NOT NULL DEFAULT 60,
 
     -- Passwords
     enable_password_policy       boolean  NOT NULL DEFAULT true,
@@ -50,6 +57,9 @@ CREATE TABLE docperm.settings (
     CONSTRAINT settings_only_row_check                CHECK (only_row),
     CONSTRAINT settings_strict_user_permissions_check CHECK (strict_user_permissions IN ('off', 'blank_links', 'deny_by_default')),
     CONSTRAINT settings_field_level_write_check       CHECK (field_level_write IN ('refuse', 'reset')),
+    CONSTRAINT settings_default_portal_role_fkey      FOREIGN KEY (default_portal_role) REFERENCES docperm.roles (name) ON UPDATE CASCADE ON DELETE SET NULL,
+    CONSTRAINT settings_max_signups_check             CHECK (max_signups_allowed_per_hour >= 0),
+    CONSTRAINT settings_max_users_created_check       CHECK (max_users_created_per_hour   >= 0),
     CONSTRAINT settings_login_attempts_check          CHECK (allow_consecutive_login_attempts >= 0),
     CONSTRAINT settings_login_after_fail_check        CHECK (allow_login_after_fail >= '0 seconds'),
     CONSTRAINT settings_session_idle_check            CHECK (session_idle_timeout     > '0 seconds'),
@@ -70,6 +80,17 @@ COMMENT ON COLUMN docperm.settings.refuse_orphans IS
 
 COMMENT ON COLUMN docperm.settings.field_level_write IS
     'What happens to a column above the permission level of who writes it. refuse: the statement fails. reset: the column keeps what is stored, or gets its default';
+
+COMMENT ON COLUMN docperm.settings.enforce_module_access IS
+    'A module that is blocked for a user (docperm.user_blocked_modules) is closed to him: no right on documents of its doctypes, shared ones included. Off: it is only hidden. The Administrator passes';
+COMMENT ON COLUMN docperm.settings.allow_sign_up IS
+    'Strangers may sign up (docperm.sign_up)';
+COMMENT ON COLUMN docperm.settings.default_portal_role IS
+    'Role of who signs up; it has to be one without desk access';
+COMMENT ON COLUMN docperm.settings.max_signups_allowed_per_hour IS
+    'When so many users were made within an hour, nobody signs up';
+COMMENT ON COLUMN docperm.settings.max_users_created_per_hour IS
+    'When so many users were made within an hour, docperm.create_user() makes no more, unless a superuser of the database calls it';
 
 COMMENT ON COLUMN docperm.settings.enable_password_policy IS
     'New passwords must have the score and the length below';
@@ -134,6 +155,9 @@ BEGIN
     END IF;
 
     IF docperm._restoring() THEN
+        IF NEW.default_portal_role IS NOT NULL THEN
+            PERFORM docperm._require_role(NEW.default_portal_role);
+        END IF;
         EXECUTE (SELECT format('UPDATE docperm.settings AS s SET (%s) = ROW (%s)',
                                string_agg(quote_ident(a.attname), ', '),
                                string_agg(format('($1).%I', a.attname), ', '))

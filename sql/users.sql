@@ -26,6 +26,44 @@ CREATE TABLE docperm.users (
     last_ip               inet,
     last_active           timestamptz,
 
+    -- What the user tells of himself
+    gender       text,
+    phone        text,
+    birth_date   date,
+    location     text,
+    interest     text,
+    bio          text,
+    user_image   text,
+    banner_image text,
+    language     text,
+    time_zone    text,
+
+    -- The desk
+    module_profile    text,
+    desk_theme        text    NOT NULL DEFAULT 'Light',
+    mute_sounds       boolean NOT NULL DEFAULT false,
+    search_bar        boolean NOT NULL DEFAULT true,
+    notifications     boolean NOT NULL DEFAULT true,
+    list_sidebar      boolean NOT NULL DEFAULT true,
+    bulk_actions      boolean NOT NULL DEFAULT true,
+    view_switcher     boolean NOT NULL DEFAULT true,
+    form_sidebar      boolean NOT NULL DEFAULT true,
+    timeline          boolean NOT NULL DEFAULT true,
+    dashboard         boolean NOT NULL DEFAULT true,
+    default_workspace text,
+    default_app       text,
+    redirect_url      text,
+
+    -- Mail
+    send_welcome_email  boolean NOT NULL DEFAULT true,
+    thread_notify       boolean NOT NULL DEFAULT true,
+    send_me_a_copy      boolean NOT NULL DEFAULT false,
+    allowed_in_mentions boolean NOT NULL DEFAULT true,
+    unsubscribed        boolean NOT NULL DEFAULT false,
+    email_signature     text,
+
+    creation timestamptz NOT NULL DEFAULT now(),
+
     CONSTRAINT users_pkey            PRIMARY KEY (name),
     CONSTRAINT users_username_key    UNIQUE (username),
     CONSTRAINT users_mobile_no_key   UNIQUE (mobile_no),
@@ -36,7 +74,9 @@ CREATE TABLE docperm.users (
     CONSTRAINT users_simultaneous_sessions_check CHECK (simultaneous_sessions >= 0),
     CONSTRAINT users_login_after_check           CHECK (login_after  BETWEEN 0 AND 24),
     CONSTRAINT users_login_before_check          CHECK (login_before BETWEEN 0 AND 24),
-    CONSTRAINT users_restrict_ip_check           CHECK (array_position(restrict_ip, NULL) IS NULL)
+    CONSTRAINT users_restrict_ip_check           CHECK (array_position(restrict_ip, NULL) IS NULL),
+    CONSTRAINT users_user_image_check            CHECK (length(user_image) <= 2000),
+    CONSTRAINT users_desk_theme_check            CHECK (desk_theme IN ('Light', 'Dark', 'Automatic'))
 );
 
 COMMENT ON TABLE  docperm.users             IS 'Users; Administrator and Guest exist from the start';
@@ -46,7 +86,7 @@ COMMENT ON COLUMN docperm.users.first_name  IS 'First name';
 COMMENT ON COLUMN docperm.users.middle_name IS 'Middle name';
 COMMENT ON COLUMN docperm.users.last_name   IS 'Last name';
 COMMENT ON COLUMN docperm.users.full_name   IS 'Computed: first, middle and last name';
-COMMENT ON COLUMN docperm.users.username    IS 'Short name, unique';
+COMMENT ON COLUMN docperm.users.username    IS 'Short name, unique. A new user gets one made of his first name, unless somebody has that';
 COMMENT ON COLUMN docperm.users.mobile_no   IS 'Mobile number, unique';
 COMMENT ON COLUMN docperm.users.enabled     IS 'A disabled user has no right at all';
 COMMENT ON COLUMN docperm.users.user_type   IS 'Computed: System User with a role that has desk access, otherwise Website User';
@@ -58,6 +98,37 @@ COMMENT ON COLUMN docperm.users.restrict_ip  IS 'Only from these networks; from 
 COMMENT ON COLUMN docperm.users.last_login   IS 'When he last opened a session';
 COMMENT ON COLUMN docperm.users.last_ip      IS 'From where, as far as it is known';
 COMMENT ON COLUMN docperm.users.last_active  IS 'When a session of his was last taken up, to about a minute';
+COMMENT ON COLUMN docperm.users.gender       IS 'Gender, in the user''s own words';
+COMMENT ON COLUMN docperm.users.phone        IS 'Telephone number; for logging in there is mobile_no';
+COMMENT ON COLUMN docperm.users.birth_date   IS 'Date of birth';
+COMMENT ON COLUMN docperm.users.location     IS 'Where he is';
+COMMENT ON COLUMN docperm.users.interest     IS 'What interests him';
+COMMENT ON COLUMN docperm.users.bio          IS 'What he tells of himself';
+COMMENT ON COLUMN docperm.users.user_image   IS 'Address of his picture';
+COMMENT ON COLUMN docperm.users.banner_image IS 'Address of the picture above his page';
+COMMENT ON COLUMN docperm.users.language     IS 'Language in which the application talks to him, e.g. de';
+COMMENT ON COLUMN docperm.users.time_zone    IS 'Time zone of his, as PostgreSQL knows it; NULL for the server''s';
+COMMENT ON COLUMN docperm.users.module_profile    IS 'Template of the modules that are blocked for him: docperm.user_blocked_modules follows it';
+COMMENT ON COLUMN docperm.users.desk_theme        IS 'Light, Dark or Automatic';
+COMMENT ON COLUMN docperm.users.mute_sounds       IS 'The desk makes no sounds';
+COMMENT ON COLUMN docperm.users.search_bar        IS 'The desk shows the search bar';
+COMMENT ON COLUMN docperm.users.notifications     IS 'The desk shows notifications';
+COMMENT ON COLUMN docperm.users.list_sidebar      IS 'Lists have a sidebar';
+COMMENT ON COLUMN docperm.users.bulk_actions      IS 'Lists offer actions on several documents';
+COMMENT ON COLUMN docperm.users.view_switcher     IS 'Lists offer other views';
+COMMENT ON COLUMN docperm.users.form_sidebar      IS 'Forms have a sidebar';
+COMMENT ON COLUMN docperm.users.timeline          IS 'Forms show the timeline';
+COMMENT ON COLUMN docperm.users.dashboard         IS 'Forms show the dashboard';
+COMMENT ON COLUMN docperm.users.default_workspace IS 'Where the desk opens';
+COMMENT ON COLUMN docperm.users.default_app       IS 'Which application opens';
+COMMENT ON COLUMN docperm.users.redirect_url      IS 'Where he lands after logging in';
+COMMENT ON COLUMN docperm.users.send_welcome_email  IS 'Gets a mail when he is made: docperm.create_user() and sign_up() give the application a token for it';
+COMMENT ON COLUMN docperm.users.thread_notify       IS 'Is told of mails in threads that he takes part in';
+COMMENT ON COLUMN docperm.users.send_me_a_copy      IS 'Gets a copy of the mails that he sends';
+COMMENT ON COLUMN docperm.users.allowed_in_mentions IS 'Others may @mention him';
+COMMENT ON COLUMN docperm.users.unsubscribed        IS 'Wants no mails';
+COMMENT ON COLUMN docperm.users.email_signature     IS 'Goes below the mails that he sends';
+COMMENT ON COLUMN docperm.users.creation            IS 'When the user was made';
 
 INSERT INTO docperm.users (name, user_type) VALUES
     ('Administrator', 'System User'),
@@ -70,7 +141,7 @@ CREATE TABLE docperm.user_roles (
 
     CONSTRAINT user_roles_pkey           PRIMARY KEY (user_name, role),
     CONSTRAINT user_roles_user_name_fkey FOREIGN KEY (user_name) REFERENCES docperm.users (name) ON UPDATE CASCADE ON DELETE CASCADE,
-    CONSTRAINT user_roles_role_fkey      FOREIGN KEY (role)      REFERENCES docperm.roles (name) ON UPDATE CASCADE ON DELETE CASCADE
+    CONSTRAINT user_roles_role_fkey      FOREIGN KEY (role)      REFERENCES docperm.roles (name) ON UPDATE CASCADE
 );
 
 CREATE INDEX user_roles_role_idx ON docperm.user_roles (role);
@@ -79,6 +150,31 @@ COMMENT ON TABLE  docperm.user_roles           IS 'Which user holds which role; 
 COMMENT ON COLUMN docperm.user_roles.user_name IS 'The user';
 COMMENT ON COLUMN docperm.user_roles.role      IS 'The role he holds';
 COMMENT ON INDEX  docperm.user_roles_role_idx  IS 'Holders of a role';
+
+
+CREATE TABLE docperm.user_emails (
+    user_name         text    NOT NULL,
+    email_account     text    NOT NULL,
+    email_id          text,
+    awaiting_password boolean NOT NULL DEFAULT false,
+    enable_outgoing   boolean NOT NULL DEFAULT false,
+    used_oauth        boolean NOT NULL DEFAULT false,
+
+    CONSTRAINT user_emails_pkey                PRIMARY KEY (user_name, email_account),
+    CONSTRAINT user_emails_user_name_fkey      FOREIGN KEY (user_name) REFERENCES docperm.users (name) ON UPDATE CASCADE ON DELETE CASCADE,
+    CONSTRAINT user_emails_email_account_check CHECK (email_account <> '' AND email_account = btrim(email_account))
+);
+
+CREATE INDEX user_emails_email_account_idx ON docperm.user_emails (email_account);
+
+COMMENT ON TABLE  docperm.user_emails                   IS 'Inboxes of users: mail accounts and mailing lists such as Support or Sales whose mails reach them';
+COMMENT ON COLUMN docperm.user_emails.user_name         IS 'The user';
+COMMENT ON COLUMN docperm.user_emails.email_account     IS 'The account or mailing list, as the application calls it';
+COMMENT ON COLUMN docperm.user_emails.email_id          IS 'Its address';
+COMMENT ON COLUMN docperm.user_emails.awaiting_password IS 'The account''s password has yet to be given to the application';
+COMMENT ON COLUMN docperm.user_emails.enable_outgoing   IS 'The user may send from it';
+COMMENT ON COLUMN docperm.user_emails.used_oauth        IS 'The account opens by OAuth';
+COMMENT ON INDEX  docperm.user_emails_email_account_idx IS 'Whom mails to an account reach';
 
 
 -- Names -------------------------------------------------------------------------------
@@ -117,6 +213,25 @@ END
 $$;
 
 COMMENT ON FUNCTION docperm._require_user(text) IS 'Internal: an error (42704) unless the user exists; in a restore, a stand-in';
+
+
+CREATE FUNCTION docperm._require_email(address text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- What is no part of an address, or would be more than one, in the line of a mail that names
+    -- its recipient.
+    IF address !~ '^[^[:space:][:cntrl:]@,;:<>()"\\\[\]]+@[^[:space:][:cntrl:]@,;:<>()"\\\[\]]+$' OR length(address) > 254 THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('"%s" is not an e-mail address', address),
+            HINT    = 'An address has the form name@example.com.';
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_email(text) IS 'Internal: an error (22023) unless it has the form of an e-mail address; NULL passes';
 
 
 CREATE FUNCTION docperm._require_role(role text) RETURNS void
@@ -247,7 +362,7 @@ BEGIN
 
     NEW.name      := docperm._user_name(NEW.name);
     NEW.email     := nullif(lower(btrim(NEW.email)), '');
-    NEW.username  := nullif(btrim(NEW.username), '');
+    NEW.username  := nullif(btrim(NEW.username, ' @'), '');
     NEW.mobile_no := nullif(btrim(NEW.mobile_no), '');
 
     IF strpos(NEW.name, '@') > 0 THEN
@@ -291,6 +406,66 @@ CREATE TRIGGER guard_truncate
     FOR EACH STATEMENT EXECUTE FUNCTION docperm._refuse_truncate();
 
 
+-- Its name comes after that of the trigger above, which writes the row in its stored form.
+CREATE FUNCTION docperm._inspect_user() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    short_name text;
+BEGIN
+    IF docperm._restoring() THEN
+        RETURN NEW;
+    END IF;
+
+    IF TG_OP = 'INSERT' OR NEW.email IS DISTINCT FROM OLD.email THEN
+        PERFORM docperm._require_email(NEW.email);
+    END IF;
+    IF NEW.time_zone IS NOT NULL AND (TG_OP = 'INSERT' OR NEW.time_zone IS DISTINCT FROM OLD.time_zone) THEN
+        -- An error (22023) if it is unknown.
+        PERFORM now() AT TIME ZONE NEW.time_zone;
+    END IF;
+
+    -- The first name as a short name, unless somebody has it. Two who are given the same one at
+    -- the same time take turns, as they would at its key.
+    IF TG_OP = 'INSERT' AND NEW.username IS NULL THEN
+        short_name := nullif(btrim(regexp_replace(lower(btrim(NEW.first_name)), '[[:space:]-]+', '_', 'g'), ' @'), '');
+        IF short_name IS NOT NULL THEN
+            PERFORM docperm._wait_for_turn('short name ' || short_name);
+            IF NOT EXISTS (SELECT FROM docperm.users AS u WHERE u.username = short_name) THEN
+                NEW.username := short_name;
+            END IF;
+        END IF;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._inspect_user() IS 'Internal: trigger that refuses what is no address or time zone, and makes a short name of the first name';
+
+CREATE TRIGGER inspect
+    BEFORE INSERT OR UPDATE ON docperm.users
+    FOR EACH ROW EXECUTE FUNCTION docperm._inspect_user();
+
+
+CREATE FUNCTION docperm._check_user_name() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.user_name := docperm._user_name(NEW.user_name);
+    PERFORM docperm._require_user(NEW.user_name);
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._check_user_name() IS 'Internal: trigger that refuses unknown users';
+
+CREATE TRIGGER check_names
+    BEFORE INSERT OR UPDATE ON docperm.user_emails
+    FOR EACH ROW EXECUTE FUNCTION docperm._check_user_name();
+
+
 CREATE FUNCTION docperm._check_user_role() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -312,3 +487,10 @@ CREATE TRIGGER check_names
 
 SELECT pg_catalog.pg_extension_config_dump('docperm.users', '');
 SELECT pg_catalog.pg_extension_config_dump('docperm.user_roles', '');
+SELECT pg_catalog.pg_extension_config_dump('docperm.user_emails', '');
+
+REVOKE ALL ON FUNCTION
+    docperm._check_user_name(),
+    docperm._inspect_user(),
+    docperm._require_email(text)
+FROM PUBLIC;

@@ -2,6 +2,7 @@
 
 mod access;
 mod explain;
+mod findable;
 mod identity;
 mod link_options;
 mod login;

@@ -51,6 +51,7 @@ pub fn site() -> Site {
         site.model.check_child_links = row.get("check_child_links").unwrap_or(true);
         site.refuse_orphans = row.get("refuse_orphans").unwrap_or(true);
         site.model.disable_document_sharing = row.get("disable_document_sharing").unwrap_or(false);
+        site.model.enforce_module_access = row.get("enforce_module_access").unwrap_or(true);
     });
     Table::own("rights").scan(&snapshot, |row| site.rights.extend(row.text("name")));
     Table::own("roles").scan(&snapshot, |row| {
@@ -81,6 +82,7 @@ pub fn site() -> Site {
                 doctype: row.text("parent_doctype"),
                 type_column: row.text("parenttype_column"),
             }),
+            module: row.text("module"),
             docstatus_column: row.text("docstatus_column"),
             amended_from_column: row.text("amended_from_column"),
             stamps: Stamps {
@@ -171,7 +173,12 @@ pub fn user(name: &str) -> Option<Rc<User>> {
     Table::own("user_roles").scan_where(&[Key::Text("user_name", name)], &snapshot, |row| {
         roles.extend(row.text("role"));
     });
-    Some(User::new(name, enabled, roles, user_permissions(name, &snapshot)))
+    let mut blocked_modules = BTreeSet::new();
+    Table::own("user_blocked_modules").scan_where(&[Key::Text("user_name", name)], &snapshot, |row| {
+        blocked_modules.extend(row.text("module"));
+    });
+    let user = User::new(name, enabled, roles, user_permissions(name, &snapshot));
+    Some(Rc::new(user.without_modules(blocked_modules)))
 }
 
 fn user_permissions(name: &str, snapshot: &NewestSnapshot) -> Vec<UserPermission> {

@@ -105,6 +105,8 @@ struct Case {
     shared: Vec<String>,
     check_child_links: bool,
     disable_document_sharing: bool,
+    enforce_module_access: bool,
+    module_blocked: bool,
     document: Document,
     ptype: usize,
 }
@@ -154,7 +156,8 @@ fn parents() -> impl Strategy<Value = [Option<usize>; 5]> {
 fn case() -> impl Strategy<Value = Case> {
     let flags =
         (any::<bool>(), any::<bool>(), prop::bool::weighted(0.9), any::<bool>(), prop::bool::weighted(0.2));
-    let settings = (0..3usize, any::<[bool; 2]>(), flags);
+    let modules = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
+    let settings = (0..3usize, any::<[bool; 2]>(), flags, modules);
     let shared = prop::option::weighted(
         0.3,
         prop::sample::subsequence(vec!["read", "write", "submit", "share"], 1..=4),
@@ -164,7 +167,7 @@ fn case() -> impl Strategy<Value = Case> {
     let document = (0..NODES.len(), any::<bool>(), [link(), link()], prop::collection::vec(link(), 0..3));
     (settings, prop::collection::vec(rule(), 0..4), user, document, 0..PTYPES.len()).prop_map(
         |(
-            (strict, ignore, flags),
+            (strict, ignore, flags, modules),
             rules,
             (roles, entries, parents, shared),
             (name, own, links, lines),
@@ -178,6 +181,8 @@ fn case() -> impl Strategy<Value = Case> {
             enabled: flags.2,
             check_child_links: flags.3,
             disable_document_sharing: flags.4,
+            enforce_module_access: modules.0,
+            module_blocked: modules.1,
             shared: shared.into_iter().flatten().map(str::to_owned).collect(),
             roles: roles.into_iter().map(str::to_owned).collect(),
             entries,
@@ -205,6 +210,7 @@ impl Case {
             name_column: "name".to_owned(),
             owner_column: Some("owner".to_owned()),
             docstatus_column: self.lifecycle.then(|| "docstatus".to_owned()),
+            module: Some("Selling".to_owned()),
             deny_by_default: true,
             links: vec![link(0), link(1)],
             rules: self.rules.clone(),
@@ -214,6 +220,7 @@ impl Case {
             name: "Node".to_owned(),
             name_column: "name".to_owned(),
             tree_parent_column: Some("parent".to_owned()),
+            module: Some("Stock".to_owned()),
             deny_by_default: self.node_denied_by_default,
             ..Default::default()
         };
@@ -246,7 +253,19 @@ impl Case {
             strict: self.strict,
             check_child_links: self.check_child_links,
             disable_document_sharing: self.disable_document_sharing,
+            enforce_module_access: self.enforce_module_access,
         }
+    }
+
+    /// Of the module of orders, and of that of nodes: it closes none of their links.
+    fn user(&self) -> User {
+        let blocked: &[&str] = if self.module_blocked { &["Selling", "Stock"] } else { &["Stock"] };
+        User::new(USER, self.enabled, self.roles.clone(), self.entries.clone())
+            .without_modules(blocked.iter().map(|module| (*module).to_owned()).collect())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.enforce_module_access && self.module_blocked
     }
 
     fn facts(&self) -> PlainFacts {
@@ -298,7 +317,7 @@ impl Case {
     fn expected(&self, ptype: &str) -> bool {
         let shared_as = if ptype == "print" { "read" } else { ptype };
         let shared = self.shared.iter().any(|right| right == shared_as);
-        if !self.enabled || ptype == "share" && self.disable_document_sharing {
+        if !self.enabled || self.is_closed() || ptype == "share" && self.disable_document_sharing {
             return false;
         }
         shared || self.granted(ptype)
@@ -329,7 +348,7 @@ impl Case {
                 && held
                 && rule.rights.iter().any(|right| right == ptype)
         };
-        if ptype == "import" || ptype == "submit" && !self.lifecycle {
+        if self.is_closed() || ptype == "import" || ptype == "submit" && !self.lifecycle {
             return false;
         }
         let granting: Vec<&Rule> = self.rules.iter().filter(counts).collect();
@@ -349,7 +368,7 @@ proptest! {
     #[test]
     fn decision_is_the_closed_form(case in case()) {
         let model = case.model();
-        let user = User::new(USER, case.enabled, case.roles.clone(), case.entries.clone());
+        let user = case.user();
         let (facts, ptype) = (case.facts(), PTYPES[case.ptype]);
         let question = Question { model: &model, name: USER, user: Some(&user), facts: &facts };
         let decision = question.decide("Order", ptype, Asking::default()).unwrap();
@@ -391,11 +410,11 @@ fn administrator_passes_and_nobody_does_not() {
         Question { model: &model, name, user, facts: &facts }.decide(doctype, ptype, Asking::default())
     };
     let administrator = User::new("Administrator", false, vec![], vec![]);
-    let decision = ask("Administrator", Some(&*administrator), "D", "submit").unwrap();
+    let decision = ask("Administrator", Some(&administrator), "D", "submit").unwrap();
     assert!(matches!(decision.predicate(), Predicate::Always));
     let nobody = ask("gone@x", None, "D", "read").unwrap();
     assert!(matches!(nobody.predicate(), Predicate::Never));
     assert!(!nobody.at_doctype_level());
-    let unknown = ask("Administrator", Some(&*administrator), "E", "read");
+    let unknown = ask("Administrator", Some(&administrator), "E", "read");
     assert_eq!(unknown.unwrap_err(), Undecidable::UnknownDoctype("E".to_owned()));
 }

@@ -46,6 +46,8 @@ pub struct Decision<'a> {
     pub shared: Option<Rc<ValueSet>>,
     /// It is the right `share`, and nobody has it.
     pub sharing_disabled: bool,
+    /// The doctype's module, if it is closed to the user: nothing grants anything.
+    pub closed_module: Option<&'a str>,
     /// For a child table: the decisions on the documents that its rows may belong to, which its rows follow.
     pub parents: Vec<ParentDecision<'a>>,
 }
@@ -97,6 +99,9 @@ impl<'a> Question<'a> {
         if decision.standing == Standing::Ordinary {
             match &doctype.parentage {
                 Some(parentage) => decision.parents = self.parents(user, doctype, parentage, ptype)?,
+                None if user.is_shut_out_of(self.model, doctype) => {
+                    decision.closed_module = doctype.module.as_deref();
+                }
                 None => self.fill(user, &mut decision, asking)?,
             }
         }
@@ -116,6 +121,7 @@ impl<'a> Question<'a> {
             child_restrictions: vec![],
             shared: None,
             sharing_disabled: ptype == "share" && self.model.disable_document_sharing,
+            closed_module: None,
             parents: vec![],
         }
     }

@@ -19,6 +19,7 @@
 //! right(p, r) =   free(p)       and up_ok(r)
 //!              or owner_only(p) and r.owner = u
 //!              or r is shared with u for p
+//!              and never if D's module is blocked for u while enforce_module_access is on
 //! create      =   any(create)   and up_ok(new row)
 //! up_ok(r)    =   r's own name is allowed, if u has user permissions for D applicable to D
 //!                 and for every link column of r and of its child rows that does not ignore user permissions:

@@ -1,6 +1,6 @@
 //! What the decision is made from: the site's configuration and one user's record.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 /// The user that passes every check and can be neither disabled nor restricted.
@@ -21,6 +21,8 @@ pub struct Model {
     pub check_child_links: bool,
     /// Nobody but the Administrator has the right `share`.
     pub disable_document_sharing: bool,
+    /// Modules that are blocked for a user are closed to him, and not only hidden.
+    pub enforce_module_access: bool,
 }
 
 /// The setting `strict_user_permissions`.
@@ -50,6 +52,8 @@ pub struct Doctype {
     pub nested_set: Option<(String, String)>,
     /// Where its rows belong, if they are rows of a child table.
     pub parentage: Option<Parentage>,
+    /// The module that it belongs to. Rows of a child table belong where their document does.
+    pub module: Option<String>,
     /// The column that holds 0 (draft), 1 (submitted) or 2 (cancelled): a document lifecycle, so the right `submit` means
     /// something.
     pub docstatus_column: Option<String>,
@@ -180,6 +184,8 @@ pub struct User {
     pub enabled: bool,
     /// Roles that were given to the user; automatic ones are derived.
     pub roles: Vec<String>,
+    /// Modules that are blocked for the user.
+    pub blocked_modules: BTreeSet<String>,
     /// To which documents the user is restricted.
     pub user_permissions: Vec<UserPermission>,
     /// What [`user_permissions`](Self::user_permissions) come to, once computed.
@@ -188,13 +194,20 @@ pub struct User {
 
 impl User {
     /// A user with roles and user permissions.
-    pub fn new(
-        name: &str,
-        enabled: bool,
-        roles: Vec<String>,
-        user_permissions: Vec<UserPermission>,
-    ) -> Rc<Self> {
-        Rc::new(User { name: name.to_owned(), enabled, roles, user_permissions, ..Default::default() })
+    pub fn new(name: &str, enabled: bool, roles: Vec<String>, user_permissions: Vec<UserPermission>) -> Self {
+        User { name: name.to_owned(), enabled, roles, user_permissions, ..Default::default() }
+    }
+
+    /// The same user, for whom these modules are blocked.
+    #[must_use]
+    pub fn without_modules(self, blocked_modules: BTreeSet<String>) -> Self {
+        User { blocked_modules, ..self }
+    }
+
+    /// Whether documents of a doctype are closed to the user because its module is.
+    pub fn is_shut_out_of(&self, model: &Model, doctype: &Doctype) -> bool {
+        let module = doctype.module.as_ref().filter(|_| model.enforce_module_access);
+        module.is_some_and(|module| self.blocked_modules.contains(module))
     }
 
     /// Is the Administrator.

@@ -9,7 +9,7 @@ use super::user_permissions::{ChildRestriction, Demand, Restriction};
 /// One line of an explanation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was looked at: `user`, `roles`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`, `result`.
+    /// What was looked at: `user`, `roles`, `module`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`, `result`.
     pub rule: &'static str,
     /// What came of it: `allowed`, `denied`, `passed`, `failed` or `noted`.
     pub verdict: &'static str,
@@ -211,6 +211,26 @@ fn tell_standing(decision: &Decision) -> Step {
 
 fn tell_rules(decision: &Decision) -> Vec<Step> {
     let (doctype, ptype) = (&decision.doctype.name, decision.ptype);
+    if let Some(module) = decision.closed_module {
+        let detail = format!(
+            "{doctype} belongs to the module {module}, which is blocked for {}, and enforce_module_access is on.",
+            decision.user
+        );
+        return vec![step("module", "denied", detail)];
+    }
+    let closed = decision.parents.iter().filter_map(|parent| {
+        let document = &parent.decision;
+        let module = document.closed_module?;
+        let detail = format!(
+            "{} belongs to the module {module}, which is blocked for {}, and with it the rows of {doctype} in its documents.",
+            document.doctype.name, decision.user
+        );
+        Some(step("module", "failed", detail))
+    });
+    let closed: Vec<Step> = closed.collect();
+    if !closed.is_empty() {
+        return closed;
+    }
     let grants = &decision.grants;
     let kind = |rule: &Rule| if rule.custom { "custom rule" } else { "rule" };
     let mut steps: Vec<Step> = grants

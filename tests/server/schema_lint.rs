@@ -7,6 +7,8 @@ use docperm_testkit::{Database, server};
 /// by policies.
 const FOR_EVERYBODY: &[&str] = &[
     "apply_user_permission",
+    "can_open_page",
+    "can_run_report",
     "change_password",
     "clear_activity_log",
     "clear_user_permissions",
@@ -41,6 +43,10 @@ const FOR_EVERYBODY: &[&str] = &[
     "unlock",
     "unshare",
     "version",
+    "visible_doctypes",
+    "visible_modules",
+    "visible_pages",
+    "visible_reports",
     "who_can",
     "whoami",
 ];
@@ -64,7 +70,8 @@ const CALLED_BY_PLANS: &[&str] = &[
 /// Tables on which no plan depends.
 const NO_PERMISSIONS: &str =
     "'rights', 'partitions', 'passwords', 'password_resets', 'two_factor', 'login_providers', 'user_identities',
-     'activity_log', 'login_throttle'";
+     'activity_log', 'login_throttle', 'user_emails', 'role_profiles', 'role_profile_roles', 'user_role_profiles', 'modules',
+     'module_profiles', 'module_profile_blocks', 'pages', 'page_roles', 'reports', 'report_roles'";
 
 fn rows(sql: &str) -> Vec<Vec<String>> {
     let db: Database = server().database();

@@ -24,7 +24,8 @@ impl Model {
 
     /// free(p) and owner_only(p).
     fn granted(&self, user: &str, right: &str, doctype: &str) -> (bool, bool) {
-        let impossible = right == "submit" && !self.is_submittable(doctype)
+        let impossible = self.is_closed(user, doctype)
+            || right == "submit" && !self.is_submittable(doctype)
             || right == "import" && !self.imported.contains(doctype)
             || right == "share" && self.disable_document_sharing;
         let roles = self.roles_of(user);
@@ -48,9 +49,15 @@ impl Model {
         (free, owner_only && !free)
     }
 
+    /// The doctype's module is blocked for the user, and that closes it.
+    fn is_closed(&self, user: &str, doctype: &str) -> bool {
+        let is_blocked = self.blocked.iter().any(|&(of, module)| of == user && module == doctype);
+        self.enforce_module_access && is_blocked
+    }
+
     fn is_shared(&self, user: &str, right: &str, doctype: &str, name: &str) -> bool {
         let shared_as = if right == "print" || right == "email" { "read" } else { right };
-        let is_off = right == "share" && self.disable_document_sharing;
+        let is_off = right == "share" && self.disable_document_sharing || self.is_closed(user, doctype);
         !is_off
             && self.shares.iter().any(|share| {
                 share.doctype == doctype

@@ -23,6 +23,8 @@ impl Model {
             strict: chance.of(&["off", "off", "blank_links", "deny_by_default"]),
             check_child_links: !chance.once_in(3),
             disable_document_sharing: chance.once_in(4),
+            enforce_module_access: chance.once_in(2),
+            blocked: BTreeSet::new(),
             exempt: chance.some(&DOCTYPES, 2).into_iter().collect(),
             ignored: BTreeSet::new(),
             imported: chance.some(&DOCTYPES, 2).into_iter().collect(),
@@ -30,6 +32,10 @@ impl Model {
         };
         for user in USERS {
             model.held.extend(chance.some(&ROLES, 2).into_iter().map(|role| (user, role)));
+        }
+        for user in USERS.into_iter().chain(["Guest"]) {
+            let blocked = DOCTYPES.into_iter().filter(|_| chance.once_in(8));
+            model.blocked.extend(blocked.map(|doctype| (user, doctype)));
         }
         for doctype in DOCTYPES {
             for &(column, _) in model.flavour.links(doctype) {

@@ -80,6 +80,9 @@ pub struct Model {
     pub strict: &'static str,
     pub check_child_links: bool,
     pub disable_document_sharing: bool,
+    pub enforce_module_access: bool,
+    /// Doctypes whose module is blocked for a user. Each is a module of its own.
+    pub blocked: BTreeSet<(&'static str, &'static str)>,
     /// Doctypes with `deny_by_default = false`.
     pub exempt: BTreeSet<&'static str>,
     /// Links with `ignore_user_permissions`.
@@ -136,18 +139,20 @@ impl Model {
         let mut sql = String::from(
             "BEGIN;
              DELETE FROM docperm.shares; DELETE FROM docperm.user_permissions; DELETE FROM docperm.user_roles;
-             DELETE FROM docperm.role_permissions;
+             DELETE FROM docperm.role_permissions; DELETE FROM docperm.user_blocked_modules;
              DELETE FROM doc_line; DELETE FROM doc; DELETE FROM node; DELETE FROM other;",
         );
         let truth = |yes: bool| if yes { "true" } else { "false" };
         sql += &format!(
-            "UPDATE docperm.settings SET strict_user_permissions = '{}', check_child_links = {}, disable_document_sharing = {};
-             UPDATE docperm.doctypes SET deny_by_default = name <> ALL ('{{{}}}'), allow_import = true;
+            "UPDATE docperm.settings SET strict_user_permissions = '{}', check_child_links = {}, disable_document_sharing = {},
+                                         enforce_module_access = {};
+             UPDATE docperm.doctypes SET deny_by_default = name <> ALL ('{{{}}}'), allow_import = true, module = name;
              UPDATE docperm.users SET enabled = name = ANY ('{{{}}}') WHERE name LIKE '%@x';
              UPDATE docperm.doctype_fields SET ignore_user_permissions = doctype || '.' || column_name = ANY ('{{{}}}');",
             self.strict,
             self.check_child_links,
             self.disable_document_sharing,
+            self.enforce_module_access,
             listed(&self.exempt),
             listed(&self.enabled),
             self.ignored.iter().map(|(of, column)| format!("{of}.{column}")).collect::<Vec<_>>().join(","),
@@ -164,6 +169,8 @@ impl Model {
         }
         let held = self.held.iter().map(|(user, role)| format!("'{user}', '{role}'"));
         insert("docperm.user_roles", "user_name, role", held.collect());
+        let blocked = self.blocked.iter().map(|(user, module)| format!("'{user}', '{module}'"));
+        insert("docperm.user_blocked_modules", "user_name, module", blocked.collect());
         let rules = self.rules.iter().map(|rule| {
             let Rule { doctype, role, level, if_owner, custom, rights } = rule;
             format!("'{doctype}', '{role}', {level}, {if_owner}, {custom}, '{{{}}}'", listed(rights))
@@ -244,6 +251,9 @@ impl Display for Model {
         )?;
         for (user, role) in &self.held {
             writeln!(out, "{user} is {role}")?;
+        }
+        if self.enforce_module_access {
+            writeln!(out, "closed modules {:?}", self.blocked)?;
         }
         for rule in &self.rules {
             let level = if rule.level > 0 { format!(" level {}", rule.level) } else { String::new() };
