@@ -93,6 +93,7 @@ SELECT format('SO-%s', to_char(n, 'FM00000')),
 
 CREATE INDEX ON sales_order (company);
 CREATE INDEX ON sales_order (customer);
+CREATE INDEX ON sales_order (item);
 CREATE INDEX ON sales_order (territory, order_date);
 CREATE INDEX ON sales_order (owner);
 

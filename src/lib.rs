@@ -100,7 +100,35 @@ pgrx::extension_sql_file!(
     name = "access_review",
     requires = ["permission_reports"]
 );
-pgrx::extension_sql_file!("../sql/doctor.sql", name = "doctor", requires = ["access_review"]);
+pgrx::extension_sql_file!("../sql/doctor/looking.sql", name = "doctor_looking", requires = ["access_review"]);
+pgrx::extension_sql_file!("../sql/doctor/tables.sql", name = "doctor_tables", requires = ["doctor_looking"]);
+pgrx::extension_sql_file!(
+    "../sql/doctor/bypasses.sql",
+    name = "doctor_bypasses",
+    requires = ["doctor_tables"]
+);
+pgrx::extension_sql_file!(
+    "../sql/doctor/installation.sql",
+    name = "doctor_installation",
+    requires = ["doctor_bypasses"]
+);
+pgrx::extension_sql_file!(
+    "../sql/doctor/registration.sql",
+    name = "doctor_registration",
+    requires = ["doctor_installation"]
+);
+pgrx::extension_sql_file!(
+    "../sql/doctor/rules.sql",
+    name = "doctor_rules",
+    requires = ["doctor_registration"]
+);
+pgrx::extension_sql_file!("../sql/doctor/users.sql", name = "doctor_users", requires = ["doctor_rules"]);
+pgrx::extension_sql_file!(
+    "../sql/doctor/settings.sql",
+    name = "doctor_settings",
+    requires = ["doctor_users"]
+);
+pgrx::extension_sql_file!("../sql/doctor/doctor.sql", name = "doctor", requires = ["doctor_settings"]);
 pgrx::extension_sql_file!("../sql/own_doctypes.sql", name = "own_doctypes", requires = ["doctor"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["own_doctypes"]);
 pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["grants"]);

@@ -1,6 +1,7 @@
 //! The functions that sql/ declares for users: thin, one file a subject.
 
 mod access;
+mod doctor;
 mod explain;
 mod findable;
 mod identity;

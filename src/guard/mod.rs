@@ -7,7 +7,7 @@
 
 mod links;
 mod merging;
-mod orphans;
+pub mod orphans;
 mod shares;
 mod triggers;
 

@@ -4,7 +4,7 @@
 //! one would see what is in them. A foreign key leaves none; where there is none, a document is refused a name under which
 //! rows wait.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use pgrx::{PgList, pg_sys};
 
@@ -141,6 +141,38 @@ fn waiting(
         }
     });
     found
+}
+
+/// How many rows of a child table name a document that is not there, and one of the names. Rows that name none, or one of a
+/// doctype that has no table, are not counted.
+pub fn count(site: &Site, child: &Doctype, parentage: &Parentage) -> (i64, Option<String>) {
+    let mut named: HashMap<(String, String), i64> = HashMap::new();
+    document::each(site, &child.name, |row| {
+        let text = |column: &str| row.text_form(row.table().registered_attribute(column, &child.name));
+        let doctype = match &parentage.type_column {
+            Some(column) => text(column),
+            None => parentage.doctype.clone(),
+        };
+        if let Some((doctype, name)) = doctype.zip(text(&parentage.column).filter(|name| !name.is_empty())) {
+            *named.entry((doctype, name)).or_default() += 1;
+        }
+    });
+    let (mut orphans, mut example) = (0, None::<String>);
+    for ((doctype, name), rows) in named {
+        let parent = site.model.doctypes.get(&doctype);
+        if !parent.is_some_and(|parent| site.relations.contains_key(&doctype) && parentage.admits(parent)) {
+            continue;
+        }
+        let mut exists = false;
+        document::find(site, &doctype, &name, |_| exists = true);
+        if !exists {
+            orphans += rows;
+            if example.as_ref().is_none_or(|known| name < *known) {
+                example = Some(name);
+            }
+        }
+    }
+    (orphans, example)
 }
 
 fn is_text(table: &Table, doctype: &Doctype) -> bool {

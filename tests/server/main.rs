@@ -13,6 +13,8 @@ mod child_tables;
 mod conformance;
 mod crash_and_standby;
 mod delegates;
+mod doctor;
+mod doctor_faults;
 mod dump_restore;
 mod errors;
 mod hardening;

@@ -15,6 +15,7 @@ const FOR_EVERYBODY: &[&str] = &[
     "confirm_two_factor",
     "create_api_key",
     "default_value",
+    "doctor",
     "end_impersonation",
     "end_session",
     "enroll_two_factor",

@@ -1,6 +1,6 @@
 //! What the tests share: a database with a handful of helpers, and one way to ask who sees what.
 
-use docperm_testkit::{Database, ServerError, db_error, server};
+use docperm_testkit::{Database, Server, ServerError, db_error, server};
 use postgres::{Client, SimpleQueryMessage};
 use std::fmt::Debug;
 
@@ -308,8 +308,22 @@ pub fn within<T: PartialEq + Debug>(part: &[T], whole: &[T]) -> bool {
 /// # Errors
 /// What it wrote to stderr, when it fails.
 pub fn run(program: &str, role: &str, database: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
-    let done = std::process::Command::new(server().bin().join(program))
-        .args(["-h", server().socket_dir().to_str().unwrap(), "-p", &server().port().to_string()])
+    run_on(server(), program, role, database, arguments)
+}
+
+/// The same on another server than the one that tests share.
+///
+/// # Errors
+/// What it wrote to stderr, when it fails.
+pub fn run_on(
+    server: &Server,
+    program: &str,
+    role: &str,
+    database: &str,
+    arguments: &[&str],
+) -> Result<Vec<u8>, String> {
+    let done = std::process::Command::new(server.bin().join(program))
+        .args(["-h", server.socket_dir().to_str().unwrap(), "-p", &server.port().to_string()])
         .args(["-U", role, "-d", database])
         .args(arguments)
         .env_remove("PGOPTIONS")

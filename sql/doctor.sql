@@ -1,1 +1,0 @@
--- What is wrong or weak in this installation.
