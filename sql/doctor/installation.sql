@@ -71,8 +71,9 @@ BEGIN ATOMIC
      CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
      WHERE p.pronamespace = 'docperm'::regnamespace
        AND a.grantee = 0
+       -- Nothing is noted where it is PostgreSQL's own default; pg_upgrade leaves no more of it.
        AND NOT EXISTS (SELECT
-                         FROM aclexplode(i.initprivs) AS b
+                         FROM aclexplode(coalesce(i.initprivs, acldefault('f', p.proowner))) AS b
                         WHERE b.grantee = 0);
 END;
 
