@@ -70,6 +70,7 @@ REVOKE ALL ON FUNCTION
     docperm._require_role(text),
     docperm._require_shareable(text[]),
     docperm._require_sharing(text, text),
+    docperm._require_time_column(regclass, name, regtype[]),
     docperm._require_user(text),
     docperm._reset_user_types(),
     docperm._restoring(),

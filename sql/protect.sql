@@ -320,6 +320,36 @@ COMMENT ON FUNCTION docperm._require_column_kind(regclass, name, text, text) IS
     'Internal: an error unless the column exists and its type is of one of the categories (letters as in pg_type.typcategory)';
 
 
+CREATE FUNCTION docperm._require_time_column(relation regclass, column_name name, types regtype[]) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_type oid;
+BEGIN
+    IF column_name IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM docperm._require_column(relation, column_name);
+
+    SELECT a.atttypid INTO found_type
+      FROM pg_catalog.pg_attribute AS a
+     WHERE a.attrelid = relation
+       AND a.attname  = column_name;
+    IF docperm._base_type(found_type) <> ALL (types::oid[]) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('column "%s" of table %s is of type %s and cannot hold a point in time',
+                             column_name, relation, format_type(found_type, NULL)),
+            HINT    = format('Name a column of one of the types %s.', array_to_string(types, ', '));
+    END IF;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._require_time_column(regclass, name, regtype[]) IS
+    'Internal: an error unless the column exists and its type is one of these, or a domain of one';
+
+
 -- Child tables and nested sets -------------------------------------------------------------
 
 CREATE FUNCTION docperm._require_child(relation regclass, doctype text, parent_column name, parent_doctype text, parenttype_column name)
@@ -521,6 +551,7 @@ BEGIN
         EXECUTE format('CREATE TRIGGER docperm_fill_defaults BEFORE INSERT ON %s '
                        'FOR EACH ROW EXECUTE FUNCTION docperm._fill_defaults(%L)', relation, doctype);
     END IF;
+    PERFORM docperm._dress_rows(relation, doctype);
 END
 $$;
 
@@ -565,6 +596,7 @@ BEGIN
     END IF;
     PERFORM docperm._undress_documents(relation);
     PERFORM docperm._undress_links(relation);
+    PERFORM docperm._undress_rows(relation);
 END
 $$;
 
@@ -857,8 +889,8 @@ BEGIN
     PERFORM docperm._require_column_kind(relation, owner_column,       'S',          'the name of a user');
     PERFORM docperm._require_column_kind(relation, docstatus_column,   'N',          '0, 1 or 2');
     PERFORM docperm._require_column_kind(relation, tree_parent_column, key_category, 'the name of a parent document');
-    PERFORM docperm._require_column_kind(relation, creation_column,     'D',          'a point in time');
-    PERFORM docperm._require_column_kind(relation, modified_column,     'D',          'a point in time');
+    PERFORM docperm._require_time_column(relation, creation_column,     '{timestamptz,timestamp,date}');
+    PERFORM docperm._require_time_column(relation, modified_column,     '{timestamptz,timestamp}');
     PERFORM docperm._require_column_kind(relation, modified_by_column,  'S',          'the name of a user');
     PERFORM docperm._require_column_kind(relation, amended_from_column, key_category, 'the name of the document that was amended');
     IF amended_from_column IS NOT NULL AND docstatus_column IS NULL THEN

@@ -133,6 +133,16 @@ impl Name {
         }
     }
 
+    /// The row has it in this column.
+    pub fn is_that_of(&self, row: &RowView, attribute: &pg_sys::FormData_pg_attribute) -> bool {
+        let equality = Equality::of_type(attribute.atttypid);
+        let Some((datum, wanted)) = row.datum(attribute).zip(self.value_in(attribute)) else { return false };
+        // SAFETY: the equality function of the column's type, on two values of it.
+        let is_equal =
+            unsafe { pg_sys::OidFunctionCall2Coll(equality.function, attribute.attcollation, datum, wanted) };
+        is_equal.value() != 0 && self.is_written_as(row, attribute)
+    }
+
     /// A text is the name of what is no text only in the form in which that is written: '01' is not 1.
     fn is_written_as(&self, row: &RowView, attribute: &pg_sys::FormData_pg_attribute) -> bool {
         !self.is_text

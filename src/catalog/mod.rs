@@ -5,7 +5,8 @@
 //! - [`cache`] keeps these for the backend, and each user's [`Authority`](cache::Authority).
 //! - [`channel`] and [`invalidation`] tell every backend, transactionally, what a change makes untrue.
 //! - [`session`] reads what a token opens.
-//! - [`document`] reads one document as the rules see a row; [`values`] compares its values as its types do.
+//! - [`document`] reads one document as the rules see a row, [`row_lock`] keeps it as it is; [`values`] compares its values as its
+//!   types do.
 //! - [`statement`] runs statements of docperm's own, as a table's owner.
 //! - [`trigger_call`] is what a trigger is told; [`transition`] are the rows that it is shown.
 
@@ -18,6 +19,7 @@ pub mod invalidation;
 pub mod key_column;
 pub mod load;
 pub mod memory;
+pub mod row_lock;
 pub mod scan;
 pub mod session;
 pub mod settings;

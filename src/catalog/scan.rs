@@ -68,6 +68,13 @@ impl Table {
         (!relation.is_null()).then(|| Table(relation))
     }
 
+    /// As [`open`](Self::open), with a lock under which rows can be locked, held to the end of the transaction.
+    pub fn open_to_lock(oid: pg_sys::Oid) -> Option<Self> {
+        // SAFETY: a lock on a table, which may turn out not to be there.
+        unsafe { pg_sys::LockRelationOid(oid, pg_sys::RowShareLock as _) }
+        Self::open(oid)
+    }
+
     /// Opens one of docperm's own tables.
     pub fn own(name: &str) -> Self {
         Self::open(table_oid(name)).expect("the look-up has just found it")
@@ -94,6 +101,12 @@ impl Table {
     pub fn is_partitioned(&self) -> bool {
         // SAFETY: open.
         unsafe { (*(*self.0).rd_rel).relkind as u8 == pg_sys::RELKIND_PARTITIONED_TABLE }
+    }
+
+    /// It is a partition of another table.
+    pub fn is_partition(&self) -> bool {
+        // SAFETY: open.
+        unsafe { (*(*self.0).rd_rel).relispartition }
     }
 
     /// Its name, for messages.
@@ -135,7 +148,8 @@ impl Table {
         })
     }
 
-    fn attributes(&self) -> &[pg_sys::FormData_pg_attribute] {
+    /// Its attributes, those that were dropped among them.
+    pub fn attributes(&self) -> &[pg_sys::FormData_pg_attribute] {
         // SAFETY: the descriptor of an open relation holds `natts` attributes, one after another, as long as it is open.
         unsafe {
             let descriptor = (*self.0).rd_att;
@@ -422,7 +436,18 @@ pub struct RowView<'t> {
     tuple: pg_sys::HeapTuple,
 }
 
-impl RowView<'_> {
+impl<'t> RowView<'t> {
+    /// A row of a table, read in another way.
+    pub(super) fn new(table: &'t Table, tuple: pg_sys::HeapTuple) -> Self {
+        RowView { table, tuple }
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> pg_sys::ItemPointerData {
+        // SAFETY: the tuple is of a scan that goes on.
+        unsafe { (*self.tuple).t_self }
+    }
+
     /// The value of an attribute of the scanned table; `None` for NULL.
     pub fn datum(&self, attribute: &pg_sys::FormData_pg_attribute) -> Option<pg_sys::Datum> {
         let number = NonZeroUsize::new(usize::try_from(attribute.attnum).ok()?)?;

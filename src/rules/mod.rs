@@ -10,6 +10,7 @@
 //! 6. [`decide`]: these put together, as a [`Decision`] and its [`Predicate`].
 //! 7. [`predicate`]: what a row must satisfy, and whether one row does.
 //! 8. [`tell`]: the same decision in sentences.
+//! 9. [`lifecycle`]: what may become of documents that are submitted.
 //!
 //! The rule, for user u, right p and row r of doctype D:
 //!
@@ -33,6 +34,7 @@ pub mod decide;
 pub mod facts;
 pub mod grants;
 pub mod levels;
+pub mod lifecycle;
 pub mod model;
 pub mod predicate;
 pub mod roles;

@@ -27,6 +27,7 @@ mod login_steps;
 mod models;
 mod modules;
 mod northwind;
+mod ownership;
 mod pages_and_reports;
 mod passwords;
 mod plan_cache;

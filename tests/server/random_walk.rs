@@ -583,7 +583,9 @@ impl Seat {
                 let set = sql_text(value.as_deref());
                 let visible = has("read", &name, old) && has("write", &name, old);
                 let stays = has("read", &name, &new) && has("write", &name, &new);
-                let expected = if visible && !stays { None } else { touched(visible) };
+                // The owner stays who he is.
+                let is_given_away = new.owner != old.owner;
+                let expected = if visible && (!stays || is_given_away) { None } else { touched(visible) };
                 (format!("UPDATE {} SET {column} = {set} WHERE name = {n}", kind.table), expected)
             }
             1 => {
@@ -606,7 +608,9 @@ impl Seat {
                     values.push(sql_text(new.owner.as_deref()));
                 }
                 let (columns, values) = (columns.join(", "), values.join(", "));
-                let expected = has("create", "new", &new).then_some(1);
+                // Whoever makes a document owns it.
+                let stamped = Row { owner: Some(user.to_owned()), ..new.clone() };
+                let expected = has("create", "new", &stamped).then_some(1);
                 (format!("INSERT INTO {} ({columns}) VALUES ({values})", kind.table), expected)
             }
         };

@@ -84,15 +84,26 @@ impl Actor {
     /// # Errors
     /// The refusal, or `error` with what else went wrong.
     pub fn attempt(&mut self, statement: &str, then: &str) -> Result<(u64, Vec<String>), String> {
+        self.attempt_after("", statement, then)
+    }
+
+    /// As [`attempt`](Self::attempt), with all rights beforehand.
+    fn attempt_after(
+        &mut self,
+        before: &str,
+        statement: &str,
+        then: &str,
+    ) -> Result<(u64, Vec<String>), String> {
         let role = quoted(&self.app_role);
-        self.watched.batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}")).unwrap();
+        self.watched.batch_execute(&format!("BEGIN; {before}; SET LOCAL ROLE {role}")).unwrap();
         let outcome = match self.watched.simple_query(statement) {
             Ok(messages) => {
                 self.watched.batch_execute("RESET ROLE").unwrap();
                 Ok((touched(&messages), texts(&mut self.watched, then)))
             }
             Err(error) => match db_error(&error) {
-                refusal if refusal.sqlstate == "42501" => Err("refused".to_owned()),
+                // A right is missing, or the document's state does not allow it.
+                refusal if ["42501", "55000"].contains(&&*refusal.sqlstate) => Err("refused".to_owned()),
                 other => Err(format!("error {}: {}", other.sqlstate, other.message)),
             },
         };
@@ -101,19 +112,25 @@ impl Actor {
     }
 
     /// The documents that an UPDATE without WHERE changes. Such a statement reads nothing, so that the right to write
-    /// decides alone.
+    /// decides alone; what a document's state allows is left out, as Frappe leaves it out of who may write what.
     pub fn updates_blindly(&mut self, doctype: &str) -> Result<Vec<String>, String> {
         let table = quoted(doctype);
         let changed = format!("SELECT name FROM {table} WHERE touched ORDER BY name COLLATE \"C\"");
-        self.attempt(&format!("UPDATE {table} SET touched = true"), &changed).map(|(_, names)| names)
+        let update = format!("UPDATE {table} SET touched = true");
+        self.attempt_after(&without_states(&table), &update, &changed).map(|(_, names)| names)
     }
 
     /// The documents that a DELETE without WHERE leaves.
     pub fn spares_blindly(&mut self, doctype: &str) -> Result<Vec<String>, String> {
         let table = quoted(doctype);
         let left = format!("SELECT name FROM {table} ORDER BY name COLLATE \"C\"");
-        self.attempt(&format!("DELETE FROM {table}"), &left).map(|(_, names)| names)
+        let delete = format!("DELETE FROM {table}");
+        self.attempt_after(&without_states(&table), &delete, &left).map(|(_, names)| names)
     }
+}
+
+fn without_states(table: &str) -> String {
+    format!("ALTER TABLE {table} DISABLE TRIGGER USER")
 }
 
 fn touched(messages: &[SimpleQueryMessage]) -> u64 {

@@ -28,9 +28,6 @@ const SHARE_IMPLIES: &str = "the row was written past the checks that make a sha
 const WHERE_READS: &str = "a statement that picks its row with WHERE reads it, and PostgreSQL asks for the right to; \
                            has_permission, and statements without WHERE, answer as Frappe does";
 const FOREIGN_KEYS: &str = "he may delete it; whether anything refers to it is the concern of foreign keys";
-const LIFECYCLE: &str = "docstatus does not limit what holders of write and delete do; the document lifecycle comes \
-                         with a later version";
-const OWNER_GIVEN: &str = "the owner is stored as given; stamping it comes with a later version";
 const DESK_ACCESS: &str =
     "a disabled role is not held and gives no desk access; Frappe notices when the user is saved next";
 const JOINS: &str =
@@ -75,15 +72,6 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference { cases: &["53", "54"], user: "self@x.test", doctype: "OR Customer", about: "delete C1",
                  instead: "allowed", reason: FOREIGN_KEYS },
 
-    Difference { cases: &["29"], user: "full@x.test", doctype: "OR Sub", about: "save S2A",
-                 instead: "allowed: owner=Administrator", reason: LIFECYCLE },
-    Difference { cases: &["29"], user: "nocancel@x.test", doctype: "OR Sub", about: "save S2A",
-                 instead: "allowed: owner=Administrator", reason: LIFECYCLE },
-    Difference { cases: &["29"], user: "full@x.test", doctype: "OR Sub", about: "delete S1A",
-                 instead: "allowed", reason: LIFECYCLE },
-
-    Difference { cases: &["43"], user: "own@x.test", doctype: "OR Order", about: "insert N5 owner=free@x.test",
-                 instead: "allowed: customer=NULL owner=free@x.test", reason: OWNER_GIVEN },
 
     Difference { cases: &["45"], user: "r2@x.test", doctype: "User", about: "user_type",
                  instead: "Website User", reason: DESK_ACCESS },

@@ -118,6 +118,10 @@ fn protection(case: &Case) -> String {
     for doctype in without_table(case) {
         sql += &format!("INSERT INTO docperm.doctypes (name) VALUES ({});\n", literal(doctype));
     }
+    // What stands for a field that may always be saved.
+    for (name, _) in doctypes.iter().filter(|(_, doctype)| doctype.is_submittable) {
+        sql += &format!("SELECT docperm.set_field({}, 'touched', allow_on_submit => true);\n", literal(name));
+    }
     for (name, doctype) in doctypes {
         for field in own_columns(doctype) {
             let Some(target) = field.link_to() else { continue };
@@ -148,6 +152,7 @@ fn protect(case: &Case, name: &str, doctype: &Doctype) -> String {
     }
     if doctype.is_submittable {
         give("docstatus_column", "docstatus");
+        give("amended_from_column", "amended_from");
     }
     if doctype.allow_import {
         give("allow_import", "true");

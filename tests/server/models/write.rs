@@ -74,7 +74,10 @@ impl Seats {
         let may = |right: &str, row: &Row| model.may(user, right, doctype, row);
         let is_touched = may("read", old) && may("write", old);
         let stays = may("read", &new) && may("write", &new);
-        let expected = if is_touched && !stays { None } else { Some(u64::from(is_touched)) };
+        // The owner stays who he is.
+        let is_given_away = new.owner != old.owner;
+        let expected =
+            if is_touched && (!stays || is_given_away) { None } else { Some(u64::from(is_touched)) };
         let sql = format!(
             "UPDATE {} SET {column} = {} WHERE name = {}",
             table_of(doctype),
@@ -98,7 +101,7 @@ impl Seats {
     fn try_insert(&mut self, model: &Model, chance: &mut Chance, user: &str, doctype: &'static str) {
         let row = new_row(model, chance, user, doctype);
         let sql = insert(model, doctype, &row);
-        let expected = model.may_insert(user, doctype, &row).then_some(1);
+        let expected = model.may_insert(user, doctype, &stamped(&row, user)).then_some(1);
         let found = rolled_back(self.acting(user), &[&sql]);
         self.told(model, user, &sql, found[0], expected);
     }
@@ -114,9 +117,10 @@ impl Seats {
         if model.flavour.has_parent_type() && !chance.once_in(6) {
             line.parent_type = Some(DOC.to_owned());
         }
-        let is_created = model.may_insert(user, DOC, &document);
+        let stored = stamped(&document, user);
+        let is_created = model.may_insert(user, DOC, &stored);
         let mut after = model.clone();
-        after.rows.get_mut(DOC).unwrap().push(document.clone());
+        after.rows.get_mut(DOC).unwrap().push(stored);
         let is_added = after.may_with(user, "create", LINE, &line, Some((DOC, &document.name)));
         let (sql, of_line) = (insert(model, DOC, &document), insert(model, LINE, &line));
         let found = rolled_back(self.acting(user), &[&sql, &of_line]);
@@ -140,6 +144,11 @@ fn some_target(
         return model.some_name(chance, doctype);
     }
     Some(held[chance.below(held.len())].clone())
+}
+
+/// A new row as it is stored: owned by whoever makes it.
+fn stamped(row: &Row, user: &str) -> Row {
+    Row { owner: Some(user.to_owned()), ..row.clone() }
 }
 
 fn new_row(model: &Model, chance: &mut Chance, user: &str, doctype: &'static str) -> Row {
