@@ -95,6 +95,8 @@ CREATE FUNCTION docperm.revoke_api_key(api_key text) RETURNS void
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    -- Before: it may be the key that acts.
+    actor   text := docperm._actor();
     revoked docperm.api_keys;
 BEGIN
     DELETE FROM docperm.api_keys AS k
@@ -110,7 +112,7 @@ BEGIN
             HINT    = 'docperm.my_api_keys() lists your own.';
     END IF;
     PERFORM docperm._log_activity('API Key', revoked.user_name, true, NULL,
-                                  format('%s revoked by %s', revoked.api_key, docperm._actor()));
+                                  format('%s revoked by %s', revoked.api_key, actor));
 END
 $$;
 

@@ -256,6 +256,11 @@ fn refusal(answer: Answer) -> Fault {
         Answer::Refused(Refusal::NotAdmitted(NotAdmitted::Disabled)) => {
             not_now("the user is disabled").hint("Ask an administrator.")
         }
+        Answer::Refused(Refusal::IdToken(_)) => {
+            Fault::new(SqlState::ERRCODE_INVALID_PASSWORD, "the ID token opens no session").hint(
+                "Log in at the provider again. An administrator finds the reason in docperm.activity_log.",
+            )
+        }
         _ => Fault::new(SqlState::ERRCODE_INVALID_PASSWORD, "wrong login or password")
             .hint("Check both; after too many failures the account is locked for a while."),
     }

@@ -6,7 +6,8 @@
 //! Where a statement fails before any function is called, it is known by what it names.
 //!
 //! The text is also what pg_stat_activity shows to whoever has the same database role, which behind a pool is everybody, and
-//! what PostgreSQL logs of the others in a deadlock, and of a process that crashed. There, something else takes its place.
+//! what PostgreSQL logs of the others in a deadlock, and of a process that crashed. There, something else takes its place, as
+//! soon as docperm is called, or the statement has failed before.
 //!
 //! It is the statement that counts, not the transaction: statements are told apart by when they started. What is logged for
 //! other reasons (log_statement, log_min_duration_statement) is not touched.
@@ -44,7 +45,12 @@ const SHOWN: &CStr = c"<a statement that holds a secret>";
 /// The statement that is being executed holds a secret.
 pub fn conceal_statement() {
     CONCEALED.set(Some(statement_start()));
-    // SAFETY: it is running; the text is copied. Does nothing where a process has no place in pg_stat_activity.
+    show_another();
+}
+
+fn show_another() {
+    // SAFETY: a statement is running; the text is copied, and nothing can fail. Does nothing where a process has no place in
+    // pg_stat_activity.
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, SHOWN.as_ptr()) }
 }
 
@@ -59,9 +65,12 @@ unsafe extern "C-unwind" fn look_at(message: *mut pg_sys::ErrorData) {
     // or NUL-terminated.
     unsafe {
         let is_concealed = CONCEALED.get() == Some(statement_start());
-        if is_concealed || !(*message).hide_stmt && names_a_secret(pg_sys::debug_query_string) {
+        if is_concealed || names_a_secret(pg_sys::debug_query_string) {
             (*message).hide_stmt = true;
             (*message).hide_ctx = true;
+            if !is_concealed {
+                show_another();
+            }
         }
         // A statement within a function that could not be parsed.
         if names_a_secret((*message).internalquery) {

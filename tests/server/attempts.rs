@@ -205,15 +205,22 @@ fn connections_with_the_right_password_do_not_lock_each_other_out() {
 fn advisory_locks_of_strangers_are_in_nobodys_way() {
     let w = world();
     let mut stranger = w.app();
-    // Every lock that SQL can take on one number, and on two.
+    // Every lock that SQL can take on the numbers that docperm takes for Bob's attempts, his sessions and the four hashes at a
+    // time: as one number, and as two.
     stranger
         .batch_execute(
             "SET statement_timeout = '60s';
-             SELECT pg_advisory_lock(hashtext('user bob@erp.test')), pg_advisory_lock(0, -1), pg_advisory_lock(1, -1),
-                    pg_advisory_lock(2, -1), pg_advisory_lock(3, -1)",
+             SELECT pg_advisory_lock(l.high << 32 | l.low), pg_advisory_lock(l.high::bit(32)::int, l.low::bit(32)::int)
+               FROM (SELECT ('x' || encode(substr(sha256(k::bytea), 1, 4), 'hex'))::bit(32)::bigint,
+                            ('x' || encode(substr(sha256(k::bytea), 5, 4), 'hex'))::bit(32)::bigint
+                       FROM unnest('{user bob@erp.test,sessions of bob@erp.test}'::text[]) AS k
+                     UNION ALL
+                     SELECT place, 4294967295 FROM generate_series(0, 3) AS place) AS l (high, low)",
         )
         .unwrap();
-    log_in(&mut w.app(), BOB, RIGHT).unwrap();
+    let mut c = w.app();
+    c.batch_execute("SET statement_timeout = '20s'").unwrap();
+    log_in(&mut c, BOB, RIGHT).unwrap();
 }
 
 #[test]
@@ -443,6 +450,19 @@ fn more_who_come_at_once_than_are_hashed_at_a_time_wait() {
         .collect();
     begun(&mut w, 8);
     holder.batch_execute("COMMIT").unwrap();
+    // docperm's own kind of advisory lock; the last number is that of hashing.
+    let turns =
+        "SELECT count(*) FILTER (WHERE granted) || ' ' || count(*) FILTER (WHERE NOT granted) FROM pg_locks
+                  WHERE locktype = 'advisory' AND objsubid = 25712 AND objid::bigint = 4294967295
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let (mut at_most, mut waited) = (0, false);
+    while !guessing.iter().all(|guess| guess.is_finished()) {
+        let seen = one(&mut w.admin, turns);
+        let (hashing, waiting) = seen.split_once(' ').unwrap();
+        at_most = at_most.max(hashing.parse::<u32>().unwrap());
+        waited |= waiting != "0";
+    }
+    assert!((1..=4).contains(&at_most) && waited, "{at_most} at a time, {waited}");
     for guess in guessing {
         assert_eq!(guess.join().unwrap(), "28P01");
     }

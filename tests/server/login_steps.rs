@@ -10,7 +10,7 @@ use postgres::Client;
 use serde_json::json;
 
 /// A world in which readers need a one-time code.
-fn with_codes() -> (World, KeyFile) {
+pub fn with_codes() -> (World, KeyFile) {
     let mut w = world();
     let file = KeyFile::of_database(&mut w);
     w.sql(

@@ -25,12 +25,14 @@ struct Pool {
 
 impl Pool {
     fn start(w: &World) -> Pool {
+        // Where PgBouncer can carry statements that are prepared by protocol from connection to connection, it does.
+        let tracked = if tracks_prepared_statements() { "max_prepared_statements = 20\n" } else { "" };
         let directory = std::env::temp_dir().join(format!("docperm-pool-{}", w.db.name()));
         std::fs::create_dir_all(&directory).unwrap();
         let configuration = format!(
             "[databases]\npooled = host={} port={} dbname={} user={}\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\n\
              unix_socket_dir = {dir}\nauth_type = any\npool_mode = transaction\ndefault_pool_size = {CONNECTIONS}\n\
-             logfile = {dir}/log\nserver_reset_query =\nmax_client_conn = 100\n",
+             logfile = {dir}/log\nserver_reset_query =\nmax_client_conn = 100\n{tracked}",
             server().socket_dir().display(),
             server().port(),
             w.db.name(),
@@ -73,6 +75,20 @@ impl Pool {
             }
         }
     }
+}
+
+/// Whether PgBouncer can: since 1.21. Debian 12 has 1.18, to which `max_prepared_statements` is not known.
+fn tracks_prepared_statements() -> bool {
+    let output = Command::new("pgbouncer").arg("--version").output();
+    let output = output.expect("pgbouncer is not installed: bin/setup installs it").stdout;
+    let version = String::from_utf8_lossy(&output).into_owned();
+    let numbers: Vec<u32> = version
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .take(2)
+        .collect();
+    assert_eq!(numbers.len(), 2, "PgBouncer's version: {version}");
+    numbers >= vec![1, 21]
 }
 
 impl Drop for Pool {
@@ -168,6 +184,78 @@ fn statements_prepared_by_one_client_answer_each_user_of_the_connection() {
         let owners: Vec<_> = crate::support::rows_of(&rows);
         assert_eq!(owners, [[format!("user{}@erp.test", user + 1)]]);
         transaction.commit().unwrap();
+    }
+}
+
+/// As drivers prepare: by protocol, once, for as long as the client lives. A PgBouncer that tracks such statements makes them
+/// anew on each connection. One that does not leaves them where they were made: within a transaction they work as ever; later
+/// they are unknown wherever the client comes to another connection, and an error. Whatever it is, nobody sees another's rows.
+#[test]
+fn statements_prepared_by_protocol_answer_each_user_or_are_unknown() {
+    let w = pooled_world();
+    let pool = Pool::start(&w);
+    let tracks = tracks_prepared_statements();
+    let clients: Vec<_> = (1..=CLIENTS)
+        .map(|user| {
+            let name = format!("user{user}@erp.test");
+            let token = log_in(&mut w.app(), &name, RIGHT).unwrap();
+            (name, token, pool.connect())
+        })
+        .collect();
+    let running: Vec<_> = clients
+        .into_iter()
+        .map(|(name, token, mut client)| {
+            thread::spawn(move || {
+                const MEMOS: &str = "SELECT owner FROM memo";
+                let mut kept = None;
+                let (mut answered, mut unknown) = (0, 0);
+                for round in 0..120 {
+                    let mut transaction = client.transaction().unwrap();
+                    // The token is a parameter, as it should be; so this is prepared, too.
+                    let resumed = transaction
+                        .query_typed(
+                            "SELECT docperm.resume($1, true)",
+                            &[(&token, postgres::types::Type::TEXT)],
+                        )
+                        .unwrap();
+                    assert_eq!(resumed[0].get::<_, &str>(0), name);
+                    let new = transaction.prepare(MEMOS).unwrap();
+                    // Often enough for a generic plan.
+                    for _ in 0..7 {
+                        let rows = transaction.query(&new, &[]).unwrap();
+                        assert!(
+                            rows.len() == 5 && rows.iter().all(|row| row.get::<_, &str>(0) == name),
+                            "{round}"
+                        );
+                    }
+                    let old = kept.get_or_insert(new);
+                    match transaction.query(old, &[]) {
+                        Ok(rows) => {
+                            assert!(
+                                rows.len() == 5 && rows.iter().all(|row| row.get::<_, &str>(0) == name),
+                                "{round}"
+                            );
+                            answered += 1;
+                            transaction.commit().unwrap();
+                        }
+                        Err(error) => {
+                            assert_eq!(docperm_testkit::db_error(&error).sqlstate, "26000", "{round}");
+                            unknown += 1;
+                            transaction.rollback().unwrap();
+                        }
+                    }
+                }
+                (answered, unknown)
+            })
+        })
+        .collect();
+    let counts: Vec<(u32, u32)> = running.into_iter().map(|client| client.join().unwrap()).collect();
+    assert!(counts.iter().all(|(answered, _)| *answered > 0), "{counts:?}");
+    let unknown: u32 = counts.iter().map(|(_, unknown)| unknown).sum();
+    if tracks {
+        assert_eq!(unknown, 0);
+    } else {
+        assert!(unknown > 0, "clients changed connections: {counts:?}");
     }
 }
 

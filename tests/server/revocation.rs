@@ -1,9 +1,12 @@
 //! Taking access away. Whoever loses it can neither delay that nor live on in another guise.
 
+use std::thread;
+use std::time::Duration;
+
 use crate::attempts::wait_until;
 use crate::login::{ANN, BOB, RIGHT, log_in, world};
 use crate::support::{World, attempt, one, table};
-use docperm_testkit::ServerError;
+use docperm_testkit::{Server, ServerError, run};
 use postgres::Client;
 
 const BOSS: &str = "boss@erp.test";
@@ -211,4 +214,48 @@ fn strangers_do_not_keep_anybody_from_a_reset_token() {
     // Nor from a restore.
     w.sql("SET row_security = off; SET check_function_bodies = off");
     w.sql("INSERT INTO docperm.user_roles VALUES ('late@erp.test', 'System Manager')");
+}
+
+/// Nothing happens at that moment that anybody could tell the connections of: they have to look at the clock.
+#[test]
+fn an_hour_that_ends_ends_the_session() {
+    let server = Server::private(&[]);
+    let mut admin = server.connect("postgres", "postgres", None);
+    // The log's time zone tells the hour. One in which the next hour begins in ten seconds.
+    run(
+        &mut admin,
+        "CREATE EXTENSION docperm;
+         UPDATE docperm.settings SET argon2_memory_kib = 8192, argon2_iterations = 1;
+         INSERT INTO docperm.users (name) VALUES ('bob@erp.test');
+         SELECT docperm.set_password('bob@erp.test', 'correct horse battery', false)",
+    );
+    let zone = one(
+        &mut admin,
+        "SELECT '<T>-' || to_char(make_interval(secs => mod(3590 - extract(epoch FROM clock_timestamp())::int % 3600 + 3600, 3600)),
+                                  'HH24:MI:SS')",
+    );
+    run(&mut admin, &format!("ALTER SYSTEM SET log_timezone = '{zone}'"));
+    run(&mut admin, "SELECT pg_reload_conf()");
+    let mut c = loop {
+        let mut c = server.connect("postgres", "postgres", None);
+        if one(&mut c, "SHOW log_timezone") == zone {
+            break c;
+        }
+    };
+    run(
+        &mut c,
+        "UPDATE docperm.users SET login_after = h.hour, login_before = h.hour + 1
+           FROM (SELECT extract(hour FROM clock_timestamp() AT TIME ZONE current_setting('log_timezone'))::int) AS h (hour)
+          WHERE name = 'bob@erp.test'",
+    );
+    let token = one(&mut c, "SELECT docperm.login('bob@erp.test', 'correct horse battery')");
+    assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "bob@erp.test");
+    let ended = (0..600).find_map(|_| {
+        thread::sleep(Duration::from_millis(50));
+        attempt(&mut c, "SELECT docperm.whoami()").err()
+    });
+    let ended = ended.expect("the hour is over");
+    assert_eq!((ended.sqlstate.as_str(), ended.message.as_str()), ("28000", "the session is not valid now"));
+    c.batch_execute("RESET ALL").unwrap();
+    assert_eq!(attempt(&mut c, &format!("SELECT docperm.resume('{token}')")).unwrap_err().sqlstate, "28000");
 }

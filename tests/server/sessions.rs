@@ -421,6 +421,19 @@ fn the_end_of_a_key_is_noticed_by_open_connections() {
 }
 
 #[test]
+fn a_key_can_end_itself() {
+    let mut w = world();
+    let (key, secret) = api_key(&w, BOB);
+    let mut c = w.app();
+    resume(&mut c, &format!("{key}:{secret}"), false);
+    one(&mut c, &format!("SELECT docperm.revoke_api_key('{key}')"));
+    assert_eq!(attempt(&mut c, "SELECT body FROM memo").unwrap_err().sqlstate, "28000");
+    let detail =
+        "SELECT detail FROM docperm.activity_log WHERE operation = 'API Key' ORDER BY id DESC LIMIT 1";
+    assert_eq!(one(&mut w.admin, detail), format!("{key} revoked by {BOB}"));
+}
+
+#[test]
 fn addresses_apply_to_keys() {
     let mut w = world();
     let (key, secret) = api_key(&w, BOB);
