@@ -1,6 +1,9 @@
 //! Logging in, from end to end, by more than a password: one-time codes, passwords that are due, ID tokens. And how long it
 //! is remembered.
 
+use std::thread;
+
+use crate::attempts::wait_until;
 use crate::login::{ANN, BOB, RIGHT, log, log_in, refused, world};
 use crate::login_providers::{NONCE, claims, register_providers, token, with};
 use crate::support::{World, attempt, literal, one, table};
@@ -208,6 +211,30 @@ fn an_id_token_opens_a_session() {
     by(&mut c, "Example", &claims("s9", "new@erp.test"), NONCE).unwrap();
     assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "new@erp.test");
     assert_eq!(one(&mut c, "SELECT count(*) FROM memo"), "0", "without a role");
+}
+
+/// ID tokens cannot be guessed, so nobody waits for his turn to try one; their sessions are counted one after another all the same.
+#[test]
+fn many_logins_by_a_provider_at_once_leave_as_many_sessions_as_are_allowed() {
+    let mut w = world();
+    register_providers(&mut w);
+    w.sql(&format!("UPDATE docperm.users SET simultaneous_sessions = 1 WHERE name = '{BOB}'"));
+    let mut holder = w.db.admin();
+    holder.batch_execute("BEGIN; LOCK TABLE docperm.sessions IN EXCLUSIVE MODE").unwrap();
+    let login =
+        format!("SELECT docperm.login_with_id_token('Example', '{}', '{NONCE}')", token(&claims("s1", BOB)));
+    let logins: Vec<_> = (0..8)
+        .map(|_| (w.app(), login.clone()))
+        .map(|(mut c, login)| thread::spawn(move || attempt(&mut c, &login).is_ok()))
+        .collect();
+    wait_until(
+        &mut w,
+        "SELECT count(*) = 8 FROM pg_stat_activity
+          WHERE datname = current_database() AND backend_type = 'docperm login' AND wait_event_type = 'Lock'",
+    );
+    holder.batch_execute("COMMIT").unwrap();
+    assert!(logins.into_iter().all(|login| login.join().unwrap()));
+    assert_eq!(one(&mut w.admin, "SELECT count(*) FROM docperm.sessions"), "1");
 }
 
 #[test]
