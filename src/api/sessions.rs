@@ -110,6 +110,22 @@ pub(super) fn actor() -> String {
     }
 }
 
+/// Who changes something, for the permission log.
+#[pgrx::pg_extern(sql = false)]
+#[allow(clippy::type_complexity, reason = "pgrx reads the columns from the type")]
+fn docperm_author() -> TableIterator<
+    'static,
+    (
+        name!(changed_by, String),
+        name!(impersonated_by, Option<String>),
+        name!(db_role, String),
+        name!(is_superuser, bool),
+    ),
+> {
+    let author = identity::author();
+    TableIterator::once((author.user, author.impersonated_by, author.db_role, author.is_superuser))
+}
+
 /// 256 random bits.
 #[pgrx::pg_extern(sql = false)]
 fn docperm_random_token() -> String {

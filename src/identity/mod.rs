@@ -146,6 +146,42 @@ pub fn acting_session() -> Option<std::rc::Rc<crate::catalog::session::Session>>
     settings::session_token().filter(|_| !is_other).map(session::valid)
 }
 
+/// Who changes something, for the permission log.
+#[derive(Debug)]
+pub struct Author {
+    /// The acting user; "database role ..." where nobody acts.
+    pub user: String,
+    /// Who acts as him.
+    pub impersonated_by: Option<String>,
+    /// The outer database role.
+    pub db_role: String,
+    /// That role is a superuser, or the one that logged in and may become itself again.
+    pub is_superuser: bool,
+}
+
+/// Resolves who changes something in the statement that runs, also where the change itself ends his session.
+pub fn author() -> Author {
+    let is_other = settings::acting_user().is_some() || is_restricted_operation();
+    let session =
+        settings::session_token().filter(|_| !is_other).map(session::valid_when_the_statement_began);
+    let user = match &session {
+        Some(session) => session.user.clone(),
+        None => match acting() {
+            Identity { source: Source::Nobody, .. } => format!("database role {}", outer_role_name()),
+            Identity { user, .. } => user,
+        },
+    };
+    // SAFETY: look-ups.
+    let is_superuser =
+        unsafe { pg_sys::superuser_arg(outer_role()) || pg_sys::superuser_arg(pg_sys::GetSessionUserId()) };
+    Author {
+        user,
+        impersonated_by: session.and_then(|session| session.impersonated_by.clone()),
+        db_role: outer_role_name(),
+        is_superuser,
+    }
+}
+
 /// Nobody acts but a database superuser, who may do everything anyway. Not the superuser who has become somebody else, nor
 /// whose code runs in a superuser's session.
 pub fn is_database_superuser(identity: &Identity) -> bool {

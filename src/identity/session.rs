@@ -1,6 +1,6 @@
 //! Whether a session is still one.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -30,12 +30,39 @@ enum Ended {
 pub fn valid(token: &str) -> Rc<Session> {
     let session = find(token, statement_start()).unwrap_or_else(|why| fault(why).raise());
     GOOD_UNTIL.set(session.valid_until.get());
+    note(token, &session);
     session
 }
 
 thread_local! {
     /// Until when the session that was last found valid is; it is the one whose token is set.
     static GOOD_UNTIL: Cell<i64> = const { Cell::new(i64::MIN) };
+    /// The session that was last found valid, its token, and when the statement began in which it was.
+    static LAST_VALID: RefCell<Option<(String, i64, Rc<Session>)>> = const { RefCell::new(None) };
+}
+
+fn note(token: &str, session: &Rc<Session>) {
+    let now = statement_start();
+    LAST_VALID.with_borrow_mut(|last| {
+        let is_noted = last
+            .as_ref()
+            .is_some_and(|(of, at, noted)| *at == now && Rc::ptr_eq(noted, session) && of == token);
+        if !is_noted {
+            *last = Some((token.to_owned(), now, session.clone()));
+        }
+    });
+}
+
+/// As [`valid`], for the logs: the session may have ended in this very statement, in which its user disables or renames
+/// himself. Who that was is written down; he may do nothing more by it.
+pub fn valid_when_the_statement_began(token: &str) -> Rc<Session> {
+    find(token, statement_start()).unwrap_or_else(|why| {
+        let was_valid = LAST_VALID.with_borrow(|last| {
+            let this = last.as_ref().filter(|(of, at, _)| *at == statement_start() && of == token);
+            this.map(|(_, _, session)| session.clone())
+        });
+        was_valid.unwrap_or_else(|| fault(why).raise())
+    })
 }
 
 /// The session that was found valid still is, unless there has been news of it.

@@ -32,6 +32,7 @@ mod northwind;
 mod ownership;
 mod pages_and_reports;
 mod passwords;
+mod permission_log;
 mod plan_cache;
 mod plans;
 mod planted_identity;

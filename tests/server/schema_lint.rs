@@ -11,6 +11,7 @@ const FOR_EVERYBODY: &[&str] = &[
     "can_run_report",
     "change_password",
     "clear_activity_log",
+    "clear_permission_log",
     "clear_user_permissions",
     "confirm_two_factor",
     "create_api_key",
@@ -32,6 +33,7 @@ const FOR_EVERYBODY: &[&str] = &[
     "my_api_keys",
     "my_sessions",
     "password_strength",
+    "permission_changes",
     "permits",
     "permitted_documents",
     "reset_password",
@@ -72,7 +74,8 @@ const CALLED_BY_PLANS: &[&str] = &[
 const NO_PERMISSIONS: &str =
     "'rights', 'partitions', 'passwords', 'password_resets', 'two_factor', 'login_providers', 'user_identities',
      'activity_log', 'login_throttle', 'user_emails', 'role_profiles', 'role_profile_roles', 'user_role_profiles', 'modules',
-     'module_profiles', 'module_profile_blocks', 'pages', 'page_roles', 'reports', 'report_roles'";
+     'module_profiles', 'module_profile_blocks', 'pages', 'page_roles', 'reports', 'report_roles',
+     'permission_log'";
 
 fn rows(sql: &str) -> Vec<Vec<String>> {
     let db: Database = server().database();
