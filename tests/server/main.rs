@@ -4,6 +4,7 @@
 //! small ERP takes [`support::World`]; those on real data take Northwind.
 
 mod acceptance;
+mod access_review;
 mod administration;
 mod attacks;
 mod attempts;
@@ -33,6 +34,7 @@ mod ownership;
 mod pages_and_reports;
 mod passwords;
 mod permission_log;
+mod permission_reports;
 mod plan_cache;
 mod plans;
 mod planted_identity;
