@@ -12,7 +12,10 @@ use super::load::{self, Site};
 use super::session::{self, Session};
 use super::typed_set::TypedSet;
 use crate::fault::{Fault, SqlState};
-use crate::rules::{Asking, Decision, Facts, Predicate, Question, Shares, Tree, Undecidable, User, ValueSet};
+use crate::rules::{
+    Asking, ClosedColumn, Decision, Facts, Levels, Predicate, Question, Shares, Tree, Undecidable, User,
+    ValueSet,
+};
 
 /// Users whose authority a backend keeps. A pooled connection serves many users, and one may be permitted very much.
 const KEPT_AUTHORITIES: usize = 64;
@@ -42,8 +45,12 @@ pub struct Authority {
     /// Channels whose messages end it, beside those that end the person.
     dependencies: RefCell<HashSet<pg_sys::Oid>>,
     shares: RefCell<HashMap<String, Rc<Shares>>>,
-    rulings: RefCell<HashMap<(String, String), Rc<Ruling>>>,
+    rulings: RefCell<ByQuestion<Rc<Ruling>>>,
+    closed_columns: RefCell<ByQuestion<Rc<[ClosedColumn]>>>,
 }
+
+/// Answers by doctype and right.
+type ByQuestion<T> = HashMap<(String, String), T>;
 
 /// A set of names, by where it is, and the type and collation that it is wanted in.
 type SetKey = (*const ValueSet, pg_sys::Oid, pg_sys::Oid);
@@ -69,9 +76,11 @@ impl Authority {
         ptype: &'a str,
         asking: Asking,
     ) -> Result<Decision<'a>, Undecidable> {
-        let question =
-            Question { model: &self.site.model, name: &self.user, user: self.record(), facts: self };
-        question.decide(doctype, ptype, asking)
+        self.question().decide(doctype, ptype, asking)
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question { model: &self.site.model, name: &self.user, user: self.record(), facts: self }
     }
 
     /// Decides, or remembers what was decided.
@@ -93,6 +102,24 @@ impl Authority {
     pub fn selectable(&self, doctype: &str, asking: Asking) -> Result<Predicate, Undecidable> {
         let by = |ptype| self.decide(doctype, ptype, asking).map(|decision| decision.predicate());
         Ok(Predicate::any([by("select")?, by("read")?]))
+    }
+
+    /// The levels of columns that are open to the user for `ptype`: `read`, `write` or `create`.
+    pub fn levels(&self, doctype: &str, ptype: &str) -> Result<Levels, Undecidable> {
+        self.question().levels(doctype, ptype)
+    }
+
+    /// The columns above level 0 that are closed to the user for `ptype`, `read`, `write` or `create`: none of a doctype whose
+    /// columns are all of level 0. What is made of a closed column is not among them, see
+    /// [`closed`](super::closed::closed_attributes).
+    pub fn closed_columns(&self, doctype: &str, ptype: &str) -> Result<Rc<[ClosedColumn]>, Undecidable> {
+        let key = (doctype.to_owned(), ptype.to_owned());
+        if let Some(known) = self.closed_columns.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let closed: Rc<[ClosedColumn]> = self.question().closed_columns(doctype, ptype)?.into();
+        self.closed_columns.borrow_mut().insert(key, closed.clone());
+        Ok(closed)
     }
 
     /// The set as values of a column's type and collation.
@@ -317,6 +344,7 @@ fn new_authority(user: &str, person: Rc<Person>) -> Authority {
         dependencies: RefCell::new([Channel::Site.oid()].into()),
         shares: RefCell::default(),
         rulings: RefCell::default(),
+        closed_columns: RefCell::default(),
     }
 }
 

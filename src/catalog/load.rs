@@ -8,8 +8,8 @@ use pgrx::pg_sys;
 use super::scan::{Key, NewestSnapshot, RowView, Table};
 use crate::rules::model::GUEST;
 use crate::rules::{
-    Doctype, Field, LinkField, Model, Parentage, Role, Rule, Shares, Stamps, StrictMode, Tree, User,
-    UserPermission,
+    Doctype, Field, FieldLevelWrite, LinkField, Model, Parentage, Role, Rule, Shares, Stamps, StrictMode,
+    Tree, User, UserPermission,
 };
 
 /// The configuration, and which tables it is about.
@@ -25,10 +25,16 @@ pub struct Site {
     pub titles: HashMap<String, String>,
     /// Leakproof functions of docperm's by the functions of PostgreSQL's that they stand for.
     pub leakproof: HashMap<pg_sys::Oid, pg_sys::Oid>,
+    /// Some column is above level 0.
+    pub has_levels: bool,
     /// No document takes over child rows that another left behind.
     pub refuse_orphans: bool,
     /// docperm.permits(), which policies call.
     pub permits: pg_sys::Oid,
+    /// docperm._is_readable() and docperm._readable(), of which readable views are made.
+    pub is_readable: pg_sys::Oid,
+    /// See there.
+    pub readable: pg_sys::Oid,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
 }
@@ -40,6 +46,8 @@ pub fn site() -> Site {
     let mut site = Site {
         leakproof: leakproof_functions(),
         permits: super::values::own_function(c"permits", &mut permits.clone()),
+        is_readable: super::values::own_function(c"_is_readable", &mut [pg_sys::RECORDOID]),
+        readable: super::values::own_function(c"_readable", &mut [pg_sys::ANYELEMENTOID]),
         ..Default::default()
     };
     Table::own("settings").scan(&snapshot, |row| {
@@ -50,6 +58,10 @@ pub fn site() -> Site {
         };
         site.model.check_child_links = row.get("check_child_links").unwrap_or(true);
         site.refuse_orphans = row.get("refuse_orphans").unwrap_or(true);
+        site.model.field_level_write = match row.text("field_level_write").as_deref() {
+            Some("reset") => FieldLevelWrite::Reset,
+            _ => FieldLevelWrite::Refuse,
+        };
         site.model.disable_document_sharing = row.get("disable_document_sharing").unwrap_or(false);
         site.model.enforce_module_access = row.get("enforce_module_access").unwrap_or(true);
     });
@@ -130,6 +142,7 @@ pub fn site() -> Site {
             rights: row.get::<Vec<String>>("rights").unwrap_or_default(),
         });
     });
+    site.has_levels = site.model.doctypes.values().any(Doctype::has_levels);
     // Scans have no order, and explanations should.
     for doctype in site.model.doctypes.values_mut() {
         doctype.links.sort_by(|a, b| a.column.cmp(&b.column));

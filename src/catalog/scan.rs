@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use pgrx::{FromDatum, pg_sys};
 
+use super::attribute_set;
 use crate::fault::{Fault, SqlState};
 
 /// A snapshot of everything committed when it was taken, and of the transaction's own changes.
@@ -146,6 +147,28 @@ impl Table {
             .hint("Run docperm.protect() or docperm.set_field() again with the column's present name.")
             .raise()
         })
+    }
+
+    /// The columns that are computed from others, each with the numbers of those.
+    pub fn generated_columns(&self) -> Vec<(&pg_sys::FormData_pg_attribute, Vec<pg_sys::AttrNumber>)> {
+        let generated = self.attributes().iter().filter(|attribute| {
+            attribute.attgenerated as u8 == pg_sys::ATTRIBUTE_GENERATED_STORED && !attribute.attisdropped
+        });
+        // SAFETY: a generated column's expression is kept with the defaults of an open relation's descriptor; it is about the
+        // columns of a table that counts as the first.
+        generated
+            .map(|attribute| unsafe {
+                let constraints = (*(*self.0).rd_att).constr;
+                let defaults =
+                    std::slice::from_raw_parts((*constraints).defval, (*constraints).num_defval as usize);
+                let made_of =
+                    defaults.iter().filter(|default| default.adnum == attribute.attnum).flat_map(|default| {
+                        let expression = pg_sys::stringToNode(default.adbin);
+                        attribute_set::numbers(attribute_set::of_expression(expression.cast(), 1))
+                    });
+                (attribute, made_of.collect())
+            })
+            .collect()
     }
 
     /// Its attributes, those that were dropped among them.

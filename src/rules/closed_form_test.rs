@@ -254,6 +254,7 @@ impl Case {
             check_child_links: self.check_child_links,
             disable_document_sharing: self.disable_document_sharing,
             enforce_module_access: self.enforce_module_access,
+            ..Default::default()
         }
     }
 

@@ -89,8 +89,7 @@ pub struct Question<'a> {
 impl<'a> Question<'a> {
     /// Decides on the right `ptype` on `doctype`.
     pub fn decide(&self, doctype: &str, ptype: &'a str, asking: Asking) -> Result<Decision<'a>, Undecidable> {
-        let unknown = || Undecidable::UnknownDoctype(doctype.to_owned());
-        let doctype = self.model.doctypes.get(doctype).ok_or_else(unknown)?;
+        let doctype = self.doctype(doctype)?;
         let mut decision = self.nothing(doctype, ptype);
         let Some(user) = self.user.filter(|_| decision.standing != Standing::Disabled) else {
             return Ok(decision);
@@ -106,6 +105,11 @@ impl<'a> Question<'a> {
             }
         }
         Ok(decision)
+    }
+
+    /// A doctype's definition.
+    pub(super) fn doctype(&self, name: &str) -> Result<&'a Doctype, Undecidable> {
+        self.model.doctypes.get(name).ok_or_else(|| Undecidable::UnknownDoctype(name.to_owned()))
     }
 
     /// A decision that grants nothing yet.

@@ -27,6 +27,7 @@
 //!                   u has no entry for the target applicable to D, or its value is allowed,
 //!                   or it is blank and strict mode is off
 //! A row of a child table follows the document that it belongs to.
+//! level(p) = the levels of all rules of D for one of u's roles that grant p, if_owner or not; 0 as well by a share
 //! ```
 
 pub mod admission;
@@ -48,9 +49,10 @@ mod closed_form_test;
 pub use admission::{Admission, Network, NotAdmitted};
 pub use decide::{Asking, Decision, Question, Standing};
 pub use facts::{Facts, Shares};
-pub use levels::Levels;
+pub use levels::{ClosedColumn, Levels};
 pub use model::{
-    Doctype, Field, LinkField, Model, Parentage, Role, Rule, Stamps, StrictMode, User, UserPermission,
+    Doctype, Field, FieldLevelWrite, LinkField, Model, Parentage, Role, Rule, Stamps, StrictMode, User,
+    UserPermission,
 };
 pub use predicate::{ChildLink, ParentLink, Predicate, Row};
 pub use tree::{Tree, TreeError};

@@ -23,6 +23,18 @@ pub struct Model {
     pub disable_document_sharing: bool,
     /// Modules that are blocked for a user are closed to him, and not only hidden.
     pub enforce_module_access: bool,
+    /// What becomes of values for columns that are closed to whoever writes them.
+    pub field_level_write: FieldLevelWrite,
+}
+
+/// The setting `field_level_write`.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum FieldLevelWrite {
+    /// The statement fails.
+    #[default]
+    Refuse,
+    /// The column keeps what is stored, or gets its default, as in Frappe.
+    Reset,
 }
 
 /// The setting `strict_user_permissions`.
@@ -84,6 +96,11 @@ impl Doctype {
     /// The level of a column: 0 unless it is declared otherwise.
     pub fn permlevel(&self, column: &str) -> i16 {
         self.fields.get(column).map_or(0, |field| field.permlevel)
+    }
+
+    /// Some of its columns are above level 0.
+    pub fn has_levels(&self) -> bool {
+        self.fields.values().any(|field| field.permlevel > 0)
     }
 
     /// The rules in force: if there is a custom rule, of any role and level, the standard ones do not count.

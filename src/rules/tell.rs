@@ -2,6 +2,7 @@
 
 use super::decide::{Decision, Standing};
 use super::facts::Facts;
+use super::levels::Levels;
 use super::model::{Rule, User, UserPermission};
 use super::predicate::Row;
 use super::user_permissions::{ChildRestriction, Demand, Restriction};
@@ -9,7 +10,8 @@ use super::user_permissions::{ChildRestriction, Demand, Restriction};
 /// One line of an explanation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was looked at: `user`, `roles`, `module`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`, `result`.
+    /// What was looked at: `user`, `roles`, `module`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`,
+    /// `levels`, `result`.
     pub rule: &'static str,
     /// What came of it: `allowed`, `denied`, `passed`, `failed` or `noted`.
     pub verdict: &'static str,
@@ -199,6 +201,26 @@ pub fn tell_grant<R: Row>(decision: &Decision, row: &mut R) -> Result<Option<Str
     }))
 }
 
+/// Which columns above level 0 are open and which are not.
+pub fn tell_levels(decision: &Decision, levels: &Levels) -> Step {
+    let columns = |is_open: bool| {
+        let fields = decision.doctype.fields.iter();
+        let wanted =
+            fields.filter(|(_, field)| field.permlevel > 0 && levels.include(field.permlevel) == is_open);
+        let named = wanted.map(|(column, field)| format!("{column} (level {})", field.permlevel));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let (open, closed) = (columns(true), columns(false));
+    let right = if decision.ptype == "read" { "read" } else { "write" };
+    if closed.is_empty() {
+        return step("levels", "passed", format!("{} may {right} every column, also {open}.", decision.user));
+    }
+    let open = if open.is_empty() { "none" } else { &open };
+    let detail =
+        format!("Of the columns above level 0, {} may {right} {open}, but not {closed}.", decision.user);
+    step("levels", "noted", detail)
+}
+
 fn tell_standing(decision: &Decision) -> Step {
     let user = decision.user;
     match decision.standing {
@@ -332,7 +354,7 @@ fn tell_outcome<R: Row>(
     let passed = decision.condition(restriction).matches(row)?;
     let (verdict, is) = if passed { ("passed", "is") } else { ("failed", "is not") };
     let detail = format!(
-        "What {} holds {is} what {} is permitted; the database role may not SELECT it.",
+        "What {} holds {is} what {} is permitted; who asks may not SELECT it, or its level is closed to him.",
         restriction.column, decision.user
     );
     Ok(step("user permission", verdict, detail))
@@ -386,7 +408,9 @@ fn tell_owner<R: Row>(
     let is_own = decision.owns(row)?;
     let detail = match &owner {
         _ if !may_show(column) => {
-            format!("Who the document's owner is stands in {column}, which the database role may not SELECT.")
+            format!(
+                "Who the document's owner is stands in {column}, which who asks may not SELECT, or whose level is closed to him."
+            )
         }
         Some(owner) => format!("The document's owner is {owner}."),
         None => "The document has no owner.".to_owned(),
