@@ -78,7 +78,7 @@ CREATE FUNCTION docperm.explain_access(
 AS 'MODULE_PATHNAME', 'docperm_explain_access_wrapper';
 
 COMMENT ON FUNCTION docperm.explain_access(text, text, text, text) IS
-    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators, and of columns only that the database role may SELECT. Errors as of docperm.has_permission()';
+    'Why the user has the right, or why not, step by step; the last step is the result. What a document holds is told only to those who may read it and to administrators, and of columns only that the database role may SELECT and whose level is open to him. Of read, write and create a step tells which columns above level 0 are open. Errors as of docperm.has_permission()';
 
 
 CREATE FUNCTION docperm.who_can(doctype text, document text, ptype text DEFAULT 'read')
@@ -119,7 +119,7 @@ CREATE FUNCTION docperm.link_options(
 AS 'MODULE_PATHNAME', 'docperm_link_options_wrapper';
 
 COMMENT ON FUNCTION docperm.link_options(text, text, text, integer, boolean) IS
-    'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read, in the order of their names. search is looked for in both, in upper or lower case. for_doctype is the doctype in whose form is picked. Titles in a column that the database role may not SELECT are NULL, and not searched. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link, or no SELECT on the names';
+    'Name and title of documents that a link picker may offer to the acting user, who needs the right select or read, in the order of their names. search is looked for in both, in upper or lower case. for_doctype is the doctype in whose form is picked. Titles in a column that the database role may not SELECT, or whose level is closed, are NULL, and not searched. Errors: 42704 unknown doctype, 42501 ignore_user_permissions without such a link, or names that may not be read';
 
 
 CREATE FUNCTION docperm._administers() RETURNS boolean

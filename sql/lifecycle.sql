@@ -26,10 +26,10 @@ CREATE FUNCTION docperm._row_trigger_events(doctype text, is_partitioned boolean
     SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
     SELECT CASE
-               WHEN need.lifecycle OR is_partitioned AND (need.stamps OR need.constants OR need.levels)
-                                               THEN 'INSERT OR UPDATE OR DELETE'
-               WHEN need.stamps OR need.levels THEN 'INSERT OR UPDATE'
-               WHEN need.constants             THEN 'INSERT'
+               WHEN need.lifecycle OR is_partitioned AND (need.stamps OR need.constants)
+                                   THEN 'INSERT OR UPDATE OR DELETE'
+               WHEN need.stamps    THEN 'INSERT OR UPDATE'
+               WHEN need.constants THEN 'INSERT'
            END
       FROM docperm.doctypes AS d
      CROSS JOIN LATERAL (
@@ -40,13 +40,7 @@ BEGIN ATOMIC
                             WHERE parent.docstatus_column IS NOT NULL
                               AND coalesce(d.parent_doctype, parent.name) = parent.name)    AS lifecycle,
                num_nonnulls(d.modified_column, d.modified_by_column) > 0                     AS stamps,
-               num_nonnulls(d.owner_column, d.creation_column)       > 0                     AS constants,
-               -- Columns that keep what is stored when somebody writes who may not.
-               (SELECT s.field_level_write = 'reset' FROM docperm.settings AS s)
-               AND EXISTS (SELECT
-                             FROM docperm.doctype_fields AS f
-                            WHERE f.doctype = d.name
-                              AND f.permlevel > 0)                                           AS levels
+               num_nonnulls(d.owner_column, d.creation_column)       > 0                     AS constants
      ) AS need
      WHERE d.name = _row_trigger_events.doctype;
 END;
@@ -118,8 +112,8 @@ $$;
 COMMENT ON FUNCTION docperm._undress_rows(regclass) IS 'Internal: takes the row triggers off a table';
 
 
--- Which row triggers a table needs changes with what is declared of its doctype, of its
--- columns, of the documents that its rows belong to, and with a setting.
+-- Which row triggers a table needs changes with what is declared of its doctype, and of the
+-- documents that its rows belong to.
 CREATE FUNCTION docperm._redress_rows() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = pg_catalog, pg_temp
@@ -133,11 +127,7 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    CASE TG_TABLE_NAME
-        WHEN 'doctypes'       THEN changed := NEW.name;
-        WHEN 'doctype_fields' THEN changed := coalesce(NEW.doctype, OLD.doctype);
-        ELSE                       changed := NULL;
-    END CASE;
+    changed := NEW.name;
     FOR part IN
         SELECT p.relation, d.name
           FROM docperm.doctypes AS d
@@ -146,11 +136,10 @@ BEGIN
           LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid
                                               AND t.tgname  = 'zz_docperm_write_document'
          WHERE NOT c.relispartition
-           AND (changed IS NULL
-                OR d.name = changed
+           AND (d.name = changed
                 OR d.parent_column IS NOT NULL AND coalesce(d.parent_doctype, changed) = changed)
            -- Making them anew waits for all who use the table: not without need.
-           AND (TG_TABLE_NAME = 'doctypes' AND d.name = changed
+           AND (d.name = changed
                 OR coalesce(t.tgtype, 0)
                    -- Of triggers FOR EACH ROW (1) that fire BEFORE (2).
                    <> CASE docperm._row_trigger_events(d.name, c.relkind = 'p')
@@ -184,15 +173,6 @@ CREATE TRIGGER redress_rows
           IS DISTINCT FROM
           (NEW.owner_column, NEW.docstatus_column, NEW.parent_doctype, NEW.creation_column, NEW.modified_column,
            NEW.modified_by_column, NEW.amended_from_column))
-    EXECUTE FUNCTION docperm._redress_rows();
-
-CREATE TRIGGER redress_rows_of_levels
-    AFTER INSERT OR DELETE OR UPDATE OF permlevel ON docperm.doctype_fields
-    FOR EACH ROW EXECUTE FUNCTION docperm._redress_rows();
-
-CREATE TRIGGER redress_rows_by_setting
-    AFTER UPDATE OF field_level_write ON docperm.settings
-    FOR EACH ROW WHEN (OLD.field_level_write <> NEW.field_level_write)
     EXECUTE FUNCTION docperm._redress_rows();
 
 

@@ -4,14 +4,14 @@ use pgrx::iter::TableIterator;
 use pgrx::name;
 
 use super::{
-    administers, authority_asked_about, is_column_granted, is_table_granted, require_name_column,
+    administers, authority_asked_about, is_column_readable, is_table_granted, require_name_column,
     require_right, required,
 };
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
 use crate::identity::acting;
-use crate::rules::tell::{Step, Subject, tell};
+use crate::rules::tell::{Step, Subject, tell, tell_levels};
 use crate::rules::{Asking, Row};
 
 /// Tells step by step how the decision comes about.
@@ -49,7 +49,7 @@ fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &st
     let (read, asked) = (ruling("read"), ruling(ptype));
     require_name_column(authority, doctype);
     let may_know = administers(&acting());
-    let may_show = |column: &str| is_column_granted(authority, doctype, column);
+    let may_show = |column: &str| is_column_readable(authority, doctype, column);
     // Should several documents have the name, as partitions may, a right is had on all of them or on none, and one on which
     // it is not had is told about.
     let (mut allowed, mut steps) = (None, None);
@@ -76,7 +76,13 @@ fn explain<R: Row<Error = Fault>>(
     subject: Subject<R>,
 ) -> Vec<Step> {
     let decision = authority.decide(doctype, ptype, Asking::default()).map_err(Fault::from).or_raise();
-    tell(&decision, authority.record(), authority, subject).or_raise()
+    let mut steps = tell(&decision, authority.record(), authority, subject).or_raise();
+    if decision.doctype.has_levels() && matches!(ptype, "read" | "write" | "create") {
+        let levels = authority.levels(doctype, ptype).map_err(Fault::from).or_raise();
+        // The result comes last.
+        steps.insert(steps.len() - 1, tell_levels(&decision, &levels));
+    }
+    steps
 }
 
 /// The row of an explanation that has none.

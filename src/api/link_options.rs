@@ -3,7 +3,7 @@
 use pgrx::iter::TableIterator;
 use pgrx::{name, pg_sys};
 
-use super::{is_column_granted, require_grant, require_name_column, required};
+use super::{is_column_readable, require_grant, require_name_column, required};
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::scan::Table;
 use crate::catalog::statement::{Sees, run_as_owner};
@@ -60,8 +60,8 @@ impl Options<'_> {
         let name =
             Column::of(&table, &self.authority.site.model.doctypes[self.doctype].name_column, self.doctype);
         let title = self.authority.site.titles.get(self.doctype);
-        // A title that the database role may not read cannot be searched for either.
-        let title = title.filter(|column| is_column_granted(self.authority, self.doctype, column));
+        // A title that may not be read cannot be searched for either.
+        let title = title.filter(|column| is_column_readable(self.authority, self.doctype, column));
         let title = title.map(|column| Column::of(&table, column, self.doctype));
         let texts = [Some(&name), title.as_ref()].into_iter().flatten();
         let fits: Vec<String> = texts.map(|column| column.contains(search)).collect();

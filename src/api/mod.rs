@@ -25,7 +25,9 @@ use std::rc::Rc;
 use pgrx::pg_sys;
 
 use crate::catalog::cache::{self, Authority};
-use crate::fault::Fault;
+use crate::catalog::closed::closed_attributes;
+use crate::catalog::scan::Table;
+use crate::fault::{Fault, OrRaise};
 use crate::identity::{Identity, acting, current_role, is_database_superuser};
 use crate::rules::roles;
 
@@ -109,6 +111,27 @@ fn is_column_granted(authority: &Authority, doctype: &str, column: &str) -> bool
     is_granted_whole(*relation) || of_column() == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// Whether whoever acts, as the current database role, may read a column of a doctype's table: PostgreSQL grants it, and its
+/// level is open.
+fn is_column_readable(authority: &Authority, doctype: &str, column: &str) -> bool {
+    is_column_granted(authority, doctype, column) && is_column_open(authority, doctype, column)
+}
+
+/// Whether the level of a column is open to whoever acts. Where PostgreSQL filters no rows for the database role, docperm
+/// hides no columns from it.
+fn is_column_open(authority: &Authority, doctype: &str, column: &str) -> bool {
+    let Some(relation) = authority.site.relations.get(doctype) else { return true };
+    // SAFETY: a look-up.
+    let status = unsafe { pg_sys::check_enable_rls(*relation, current_role(), true) };
+    if status != pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32 {
+        return true;
+    }
+    let Some(table) = Table::open(*relation) else { return true };
+    let acting = cache::authority(&acting().user);
+    let closed = closed_attributes(&acting, &table, doctype, "read").or_raise();
+    closed.iter().all(|closed| closed.column != column)
+}
+
 const SELECT: pg_sys::AclMode = pg_sys::ACL_SELECT as pg_sys::AclMode;
 
 fn is_granted_whole(relation: pg_sys::Oid) -> bool {
@@ -117,7 +140,7 @@ fn is_granted_whole(relation: pg_sys::Oid) -> bool {
     of_table == pg_sys::AclResult::ACLCHECK_OK
 }
 
-/// Refuses to deal with documents by name where the current database role may not read their names.
+/// Refuses to deal with documents by name where the current database role, or whoever acts, may not read their names.
 fn require_grant(authority: &Authority, doctype: &str) {
     if !authority.site.relations.contains_key(doctype) {
         return;
@@ -131,6 +154,12 @@ fn require_grant(authority: &Authority, doctype: &str) {
         Fault::denied(format!("permission denied for the table of {doctype}"))
             .detail("The database role may not SELECT the names of its documents, whatever the acting user may read.")
             .hint("GRANT SELECT on the table to the role.")
+            .raise();
+    }
+    if let Some(column) = name_column.filter(|column| !is_column_open(authority, doctype, column)) {
+        Fault::denied(format!("user \"{}\" may not read the names of documents of {doctype}", acting().user))
+            .detail(format!("They stand in {column}, which is above level 0."))
+            .hint("Ask for a rule of that level, or let the column that names documents be of level 0.")
             .raise();
     }
 }

@@ -6,6 +6,9 @@
 //! - one on related rows becomes a part of the join tree, where PostgreSQL makes semi-joins and anti-joins of it, if nothing
 //!   in the statement needs the barrier that a policy has before it ([`discreet`]).
 //!
+//! Before that, a statement that touches columns above the user's level is refused ([`columns`]), and readable views are
+//! taken apart ([`readable`](super::readable)).
+//!
 //! Both leave `true` where the policy was, not nothing: a table with a policy is one of whose statistics PostgreSQL tells only
 //! leakproof functions.
 
@@ -13,12 +16,14 @@ use std::rc::Rc;
 
 use pgrx::pg_sys;
 
+use super::columns;
 use super::discreet::{self, is_permits};
 use super::few::{self, Wanted};
 use super::join_tree::Place;
 use super::leakproof;
 use super::lower::Lowering;
 use super::nodes;
+use super::readable;
 use super::stamp;
 use super::support::PolicyCall;
 use super::walk::items;
@@ -64,12 +69,22 @@ pub unsafe fn settle(
 ) -> Option<Settled> {
     // SAFETY: as demanded of the caller.
     unsafe {
-        let calls: Vec<_> = queries.iter().flat_map(|query| calls(*query, site)).collect();
-        if calls.is_empty() {
+        let views = readable::views(queries, site);
+        let leveled = columns::leveled(queries, site);
+        let find_calls = || queries.iter().flat_map(|query| calls(*query, site)).collect::<Vec<_>>();
+        let mut calls = find_calls();
+        if calls.is_empty() && views.is_empty() && leveled.is_empty() {
             return None;
         }
         let identity = identity::acting();
         let authority = cache::authority(&identity.user);
+        if !views.is_empty() {
+            views.into_iter().for_each(|view| view.open(&authority));
+            calls = find_calls();
+        }
+        for table in &leveled {
+            table.require_open(&authority);
+        }
         let policies = calls.into_iter().filter_map(|(query, entry, slot, call)| {
             if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
                 return None;

@@ -3,7 +3,7 @@
 use pgrx::{PgList, pg_sys};
 
 use super::few::{self, Wanted};
-use super::{guard, lower, stamp};
+use super::{columns, guard, lower, stamp};
 use crate::catalog::cache;
 use crate::catalog::scan::Table;
 use crate::entry_point::entry_point;
@@ -73,6 +73,10 @@ unsafe fn simplify(request: &pg_sys::SupportRequestSimplify) -> Option<*mut pg_s
     let table = Table::open(call.relation)?;
     // SAFETY: the row is a Var of the query that `root` plans.
     unsafe {
+        // In a statement that had begun before the library was loaded, or that came up in planning, this is the first look.
+        for table in columns::leveled_in_planning((*request.root).parse, (*call.row).varno, &authority.site) {
+            table.require_open(&authority);
+        }
         let wanted = few::wanted((*request.root).parse, &call, &table, &ruling.predicate);
         let lowering = lower::Lowering {
             glob: (*request.root).glob,
