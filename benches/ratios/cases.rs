@@ -1,4 +1,4 @@
-//! The wider permission model: child tables and shares, alone and beside user permissions.
+//! The wider permission model: child tables and shares, alone and beside user permissions; readable views.
 //!
 //! Each case is one kind of user with the queries that show what it costs. What an expert writes by hand for it is one
 //! more condition of the query, often in two ways of which the faster counts.
@@ -8,7 +8,7 @@ use crate::contest::{Contest, Form};
 use crate::data::{self, LINKS};
 use crate::docperm;
 use crate::options::Options;
-use crate::queries::{CHILD_QUERIES, Handwritten, PARENT_QUERIES, QUERIES, Query, Table};
+use crate::queries::{CHILD_QUERIES, Handwritten, PARENT_QUERIES, QUERIES, Query, READABLE_QUERIES, Table};
 use crate::server::Server;
 use crate::wire::Wire;
 
@@ -17,6 +17,9 @@ const SEMI_JOIN_FROM: usize = 1_000;
 
 /// What docperm may take, in times of the hand-written query.
 pub const MOST: f64 = 1.10;
+
+/// What a readable view may take.
+pub const MOST_OF_VIEWS: f64 = 1.05;
 
 /// One kind of user.
 pub struct Case {
@@ -32,12 +35,16 @@ pub struct Case {
     pub conditions: Vec<(Form, Option<String>)>,
     /// What is asked.
     pub queries: Vec<&'static Query>,
+    /// Where docperm's role finds the table.
+    pub search_path: &'static str,
+    /// What docperm may take.
+    pub most: f64,
     /// The table that it is asked of.
     table: &'static str,
 }
 
 /// The keys of all cases.
-pub const KEYS: [&str; 2] = ["children", "shares"];
+pub const KEYS: [&str; 3] = ["children", "shares", "readable"];
 
 /// Whether any case is to be measured, and whether churn, which needs their data, is.
 pub fn wanted(options: &Options) -> bool {
@@ -55,6 +62,7 @@ pub fn install(server: &Server, admin: &mut Wire, options: &Options) -> Result<V
     )?;
     let mut cases = children(admin)?;
     cases.extend(shares(admin, options)?);
+    cases.extend(readable(admin)?);
     admin.run("GRANT SELECT ON ALL TABLES IN SCHEMA permit TO bench_plain")?;
     admin.run("VACUUM (ANALYZE) docperm.users, docperm.user_permissions, docperm.shares")?;
     Ok(cases)
@@ -82,7 +90,17 @@ fn children(admin: &mut Wire) -> Result<Vec<Case>> {
             if size == 0 { "child rows, unrestricted" } else { "child rows, parent's link restricted" };
         let table = "delivery_item";
         let queries = CHILD_QUERIES.iter().collect();
-        cases.push(Case { key: "children", title, size, role: role.clone(), conditions, queries, table });
+        let role_of_rows = role.clone();
+        cases.push(Case {
+            key: "children",
+            title,
+            size,
+            role: role_of_rows,
+            conditions,
+            queries,
+            table,
+            ..in_erp()
+        });
         if size == 0 {
             cases.push(Case {
                 key: "children",
@@ -92,6 +110,7 @@ fn children(admin: &mut Wire) -> Result<Vec<Case>> {
                 conditions: vec![(Form::Plain, None)],
                 queries: PARENT_QUERIES.iter().collect(),
                 table: "delivery",
+                ..in_erp()
             });
         }
     }
@@ -127,6 +146,7 @@ fn children(admin: &mut Wire) -> Result<Vec<Case>> {
             conditions: some(ways),
             queries: PARENT_QUERIES.iter().collect(),
             table: "delivery",
+            ..in_erp()
         });
     }
     Ok(cases)
@@ -191,9 +211,75 @@ fn shares(admin: &mut Wire, options: &Options) -> Result<Vec<Case>> {
                 .filter(|query| ["count", "latest", "pk", "filter"].contains(&query.key))
                 .collect(),
             table: "sales_order",
+            ..in_erp()
         });
     }
     Ok(cases)
+}
+
+/// Contracts by way of a readable view in which one column is closed, unrestricted and with a restricted link. By hand that is
+/// the query on the table.
+fn readable(admin: &mut Wire) -> Result<Vec<Case>> {
+    admin.run(
+        "CREATE TABLE erp.contract AS SELECT id, customer, posted, grand_total, 'remark ' || id AS remarks FROM erp.delivery;
+         ALTER TABLE erp.contract ADD PRIMARY KEY (id);
+         CREATE INDEX contract_customer ON erp.contract (customer);
+         CREATE INDEX contract_posted   ON erp.contract (posted);
+         ALTER TABLE erp.contract ADD FOREIGN KEY (customer) REFERENCES erp.customer;
+         GRANT SELECT ON erp.contract TO bench_plain;
+         CREATE SCHEMA readable;
+         SELECT docperm.protect('erp.contract', 'Contract');
+         SELECT docperm.set_field('Contract', 'remarks', permlevel => 1);
+         SELECT docperm.create_readable_view('Contract', 'readable.contract');
+         INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('Contract', 'Bench Reader', '{read}')",
+    )?;
+    admin.run("VACUUM (ANALYZE, FREEZE) erp.contract")?;
+    let mut cases = Vec::new();
+    for size in [0, 100] {
+        let role = format!("bench_readable_{size}");
+        docperm::add_user(admin, &role, true)?;
+        permit(admin, &role, 1, size)?;
+        admin.run(&format!(
+            "REVOKE ALL ON erp.contract FROM {role};
+             GRANT USAGE ON SCHEMA readable TO {role};
+             GRANT SELECT ON readable.contract TO {role}"
+        ))?;
+        let conditions = match size {
+            0 => vec![(Form::Plain, None)],
+            _ => some(links(admin, 1, size, "contract")?),
+        };
+        cases.push(Case {
+            key: "readable",
+            title: if size == 0 {
+                "readable view, unrestricted"
+            } else {
+                "readable view, one link restricted"
+            },
+            size,
+            role,
+            conditions,
+            queries: READABLE_QUERIES.iter().collect(),
+            table: "contract",
+            search_path: "readable",
+            most: MOST_OF_VIEWS,
+        });
+    }
+    Ok(cases)
+}
+
+/// What most cases have in common.
+fn in_erp() -> Case {
+    Case {
+        key: "",
+        title: "",
+        size: 0,
+        role: String::new(),
+        conditions: Vec::new(),
+        queries: Vec::new(),
+        search_path: "erp",
+        most: MOST,
+        table: "",
+    }
 }
 
 /// Permits a user the first `size` values of each of the first `links` links.

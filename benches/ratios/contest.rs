@@ -1,7 +1,7 @@
 //! Who is compared: every form of the filter, each on a connection of its own, for one kind of user.
 
 use crate::Result;
-use crate::cases::{self, Case};
+use crate::cases::Case;
 use crate::data::{self, Permitted};
 use crate::docperm;
 use crate::options::Options;
@@ -184,15 +184,18 @@ impl Contest {
             .copied()
             .chain([Form::Control, Form::Docperm])
             .map(|form| {
-                let role = if form == Form::Docperm { case.role.as_str() } else { "bench_plain" };
-                let mut connection = server.measured(role, &[("search_path", "erp")])?;
+                let (role, path) = match form {
+                    Form::Docperm => (case.role.as_str(), case.search_path),
+                    _ => ("bench_plain", "erp"),
+                };
+                let mut connection = server.measured(role, &[("search_path", path)])?;
                 server.pin(&mut connection)?;
                 Ok(Contender { form, connection, text: String::new(), protocol: Protocol::Simple })
             })
             .collect::<Result<_>>()?;
         Ok(Contest {
             case: case.title,
-            most: Some(cases::MOST),
+            most: Some(case.most),
             links: 0,
             size: case.size,
             contenders,

@@ -7,7 +7,7 @@
 //!
 //! - `data`, `queries`: the tables and what is asked of them, with the hand-written WHERE
 //! - `docperm`, `rivals`: the contenders
-//! - `cases`: child tables and shares
+//! - `cases`: child tables, shares and readable views
 //! - `contest`, `measure`, `change`, `churn`, `statistics`: who runs when, and what is made of the times
 //! - `server`, `wire`: a throwaway server, and a client that adds little of its own
 //! - `options`, `report`: command line and Markdown

@@ -11,7 +11,7 @@ Measures docperm against the hand-written WHERE and against other forms of row-l
   --quick            100,000 rows, few repetitions, prepared rivals for the primary key only: about five minutes
   --rows N           rows of the main tables (default 1,000,000)
   --only QUERY       one query only: count, latest, pk, filter, like, numeric, join, partitioned; or a part:
-                     `change` (the first query after a permission change), `children` (child tables), `shares`,
+                     `change` (the first query after a permission change), `children` (child tables), `shares`, `readable` (views),
                      `churn` (throughput while others' shares change); may be given several times
   --sizes N,N        numbers of permitted values (default 0,1,10,100,1000,10000,100000; 0 = unrestricted)
   --links N,N        numbers of restricted links, 1 or 3 (default 1,3)

@@ -180,6 +180,46 @@ pub const PARENT_QUERIES: &[Query] = &[
     },
 ];
 
+/// Queries of a table that is read through a readable view.
+pub const READABLE_QUERIES: &[Query] = &[
+    Query {
+        key: "view-count",
+        title: "count + sum",
+        select: "SELECT count(*), sum(grand_total) FROM contract",
+        tables: &[(Table::Document, "contract")],
+        condition: "",
+        tail: "",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "view-latest",
+        title: "latest 20",
+        select: "SELECT id, customer, posted, grand_total FROM contract",
+        tables: &[(Table::Document, "contract")],
+        condition: "",
+        tail: " ORDER BY posted DESC LIMIT 20",
+        arguments: Arguments::None,
+    },
+    Query {
+        key: "view-pk",
+        title: "primary key",
+        select: "SELECT id, customer, posted, grand_total FROM contract",
+        tables: &[(Table::Document, "contract")],
+        condition: "id = $1",
+        tail: "",
+        arguments: Arguments::Id,
+    },
+    Query {
+        key: "view-filter",
+        title: "other indexed column",
+        select: "SELECT count(*), sum(grand_total) FROM contract",
+        tables: &[(Table::Document, "contract")],
+        condition: "posted BETWEEN $1 AND $2",
+        tail: "",
+        arguments: Arguments::Fixed(&["2020-03-01", "2020-03-10"]),
+    },
+];
+
 /// How the hand-written WHERE says what is permitted.
 #[derive(Clone, Copy)]
 pub enum Handwritten<'a> {

@@ -44,7 +44,7 @@ fn holds(name: &'static str) {
         for (doctype, answer) in answers {
             let topic = Topic { user, doctype };
             match answer {
-                Answer::Documents { docs, doctype_level } => {
+                Answer::Documents { docs, doctype_level, fields_in_list_star } => {
                     let level = verdict.expected(topic, "doctype", in_order(doctype_level));
                     verdict.compare(
                         topic,
@@ -53,6 +53,10 @@ fn holds(name: &'static str) {
                         &level,
                     );
                     documents(&mut verdict, topic, &mut world, &mut actor, docs);
+                    if let Some(listed) = fields_in_list_star {
+                        let fields = &case.effective.doctypes[doctype].fields;
+                        columns(&mut verdict, topic, &mut actor, fields, listed);
+                    }
                 }
                 Answer::Child { child_lists } => {
                     children(&mut verdict, topic, &mut actor, &case, child_lists)
@@ -112,6 +116,20 @@ fn documents(verdict: &mut Verdict, topic: Topic, world: &mut World, actor: &mut
     let deletable = holding(&["delete"]);
     let spared = docs.keys().filter(|name| !deletable.contains(name)).cloned().collect();
     compare("what DELETE of all rows leaves", actor.spares_blindly(topic.doctype), spared);
+}
+
+/// Which columns may be read of a doctype some of whose are above level 0: those that Frappe lists.
+fn columns(verdict: &mut Verdict, topic: Topic, actor: &mut Actor, fields: &[Field], listed: &[String]) {
+    if fields.iter().all(|field| field.permlevel == 0) {
+        return;
+    }
+    for column in fields.iter().filter(|field| field.rows_of().is_none()).map(|field| &field.fieldname) {
+        let query = format!("SELECT {} FROM {}", quoted(column), quoted(topic.doctype));
+        let answer = actor.attempt(&query, "SELECT 1").map_or_else(|refusal| refusal, |_| "shown".to_owned());
+        let recorded = if listed.contains(column) { "shown" } else { "refused" };
+        let expected = verdict.expected(topic, &format!("SELECT {column}"), recorded.to_owned());
+        verdict.compare(topic, format!("SELECT {column}"), &answer, &expected);
+    }
 }
 
 /// Rows of a child table follow their documents. Frappe 15 lists all rows of the table as soon as the user may read the
@@ -177,12 +195,12 @@ fn list(verdict: &mut Verdict, actor: &mut Actor, case: &Case, query: &ListQuery
     }
     let conditions = conditions(query);
     let answer = actor
-        .list(&format!(
+        .try_list(&format!(
             "SELECT {columns} FROM {} t{joins} WHERE {}",
             quoted(&query.doctype),
             conditions.join(" AND ")
         ))
-        .join(" ");
+        .map_or_else(|refusal| refusal, |names| names.join(" "));
 
     let mut about = format!("list {}", query.args.fields.join(", "));
     about += &query.args.filters.as_ref().map_or(String::new(), |filters| format!("where {filters}"));
@@ -268,12 +286,7 @@ fn act(verdict: &mut Verdict, actor: &mut Actor, case: &Case, action: &Action) {
     let topic = Topic { user: &action.user, doctype: &action.doctype };
     let doctype = &case.effective.doctypes[&action.doctype];
     let (table, name) = (quoted(&action.doctype), literal(&action.name));
-    // Fields above level 0 are left alone: Frappe silently keeps what was in them.
-    let level_0 = |column: &str| {
-        doctype.fields.iter().find(|field| field.fieldname == column).is_none_or(|field| field.permlevel == 0)
-    };
-    let values: Vec<(&String, String)> =
-        action.values.iter().filter(|(column, _)| level_0(column)).map(|(c, v)| (c, sql_value(v))).collect();
+    let values: Vec<(&String, String)> = action.values.iter().map(|(c, v)| (c, sql_value(v))).collect();
 
     let statement = match action.op.as_str() {
         "get" => format!("SELECT name FROM {table} WHERE name = {name}"),
@@ -299,10 +312,12 @@ fn act(verdict: &mut Verdict, actor: &mut Actor, case: &Case, action: &Action) {
         other => panic!("unknown action {other}"),
     };
 
-    // Of the document afterwards: its owner, and its links, which may have been filled in.
+    // Of the document afterwards: its owner, its links, which may have been filled in, and fields above level 0, which may have
+    // been kept.
     let is_link = |field: &&Field| field.link_to().is_some_and(|target| target != action.doctype);
+    let is_kept = |field: &&Field| is_link(field) || field.permlevel > 0;
     let mut kept: Vec<&str> =
-        doctype.fields.iter().filter(is_link).map(|field| field.fieldname.as_str()).collect();
+        doctype.fields.iter().filter(is_kept).map(|field| field.fieldname.as_str()).collect();
     kept.push("owner");
     kept.sort();
     let stores = ["insert", "save"].contains(&action.op.as_str());

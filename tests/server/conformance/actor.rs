@@ -37,6 +37,18 @@ impl Actor {
         crate::support::names(&mut self.own, query)
     }
 
+    /// As [`list`](Self::list), where a column may be closed.
+    ///
+    /// # Errors
+    /// The refusal, or `error` with what else went wrong.
+    pub fn try_list(&mut self, query: &str) -> Result<Vec<String>, String> {
+        match self.own.simple_query(query) {
+            Ok(_) => Ok(self.list(query)),
+            Err(error) if db_error(&error).sqlstate == "42501" => Err("refused".to_owned()),
+            Err(error) => Err(format!("error {}", db_error(&error).message)),
+        }
+    }
+
     /// The names of the rows that the user sees.
     pub fn selects(&mut self, doctype: &str) -> Vec<String> {
         self.list(&format!("SELECT name FROM {}", quoted(doctype)))

@@ -156,8 +156,15 @@ pub struct Settings {
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Answer {
-    Child { child_lists: BTreeMap<String, List> },
-    Documents { docs: Documents, doctype_level: Vec<String> },
+    Child {
+        child_lists: BTreeMap<String, List>,
+    },
+    Documents {
+        docs: Documents,
+        doctype_level: Vec<String>,
+        /// The columns that a list of all columns had, if there was one.
+        fields_in_list_star: Option<Vec<String>>,
+    },
 }
 
 /// The names that a list had; none, if it was refused.

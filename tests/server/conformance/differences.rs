@@ -32,6 +32,8 @@ const DESK_ACCESS: &str =
     "a disabled role is not held and gives no desk access; Frappe notices when the user is saved next";
 const JOINS: &str =
     "every table of a query is filtered, also one that is joined: a hidden document's title stays hidden";
+const EVERY_LEVEL: &str = "the Administrator has every level, also one of which there is no rule";
+const LEVELS_FILTER: &str = "what may not be read may not be filtered by either, as in Frappe 17";
 
 #[rustfmt::skip]
 pub const DIFFERENCES: &[Difference] = &[
@@ -72,6 +74,12 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference { cases: &["53", "54"], user: "self@x.test", doctype: "OR Customer", about: "delete C1",
                  instead: "allowed", reason: FOREIGN_KEYS },
 
+
+    Difference { cases: &["36"], user: "l0@x.test", doctype: "OR Order", about: "list where {\"f1\":\"b\"}",
+                 instead: "refused", reason: LEVELS_FILTER },
+
+    Difference { cases: &["37"], user: "Administrator", doctype: "OR Order", about: "SELECT customer",
+                 instead: "shown", reason: EVERY_LEVEL },
 
     Difference { cases: &["45"], user: "r2@x.test", doctype: "User", about: "user_type",
                  instead: "Website User", reason: DESK_ACCESS },

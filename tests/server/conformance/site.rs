@@ -25,6 +25,8 @@ pub fn build(case: &Case) -> World {
     for part in parts {
         world.sql(&part);
     }
+    // As Frappe does with values for fields above the user's level.
+    world.sql("UPDATE docperm.settings SET field_level_write = 'reset'");
     let settings = &case.effective.system_settings;
     if settings.apply_strict_user_permissions {
         world.strict("blank_links");
@@ -123,6 +125,14 @@ fn protection(case: &Case) -> String {
         sql += &format!("SELECT docperm.set_field({}, 'touched', allow_on_submit => true);\n", literal(name));
     }
     for (name, doctype) in doctypes {
+        for field in own_columns(doctype).filter(|field| field.permlevel > 0) {
+            sql += &format!(
+                "SELECT docperm.set_field({}, {}, permlevel => {});\n",
+                literal(name),
+                literal(&field.fieldname),
+                field.permlevel
+            );
+        }
         for field in own_columns(doctype) {
             let Some(target) = field.link_to() else { continue };
             sql += &format!(
