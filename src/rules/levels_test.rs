@@ -166,7 +166,8 @@ proptest! {
             custom,
             rights: [("read", read), ("write", writes), ("create", create)]
                 .into_iter()
-                .filter_map(|(right, granted)| granted.then(|| right.to_owned()))
+                .filter(|(_, granted)| *granted)
+                .map(|(right, _)| right.to_owned())
                 .collect(),
         });
         let rules: Vec<Rule> = rules.collect();

@@ -440,7 +440,7 @@ fn reviews_and_rules_survive_a_restore() {
     one(&mut w.acting(BOSS), &format!("SELECT docperm.decide_access({review}, '{ANN}', 'revoke')"));
     let tables =
         ["separation_of_duties", "access_reviews", "access_review_items", "user_roles", "permission_log"];
-    let mut rows = |c: &mut postgres::Client| -> Vec<Vec<String>> {
+    let rows = |c: &mut postgres::Client| -> Vec<Vec<String>> {
         tables.iter().map(|name| names(c, &format!("SELECT t::text FROM docperm.{name} AS t"))).collect()
     };
     let expected = rows(&mut w.admin);

@@ -511,9 +511,9 @@ fn with_reset_a_closed_column_keeps_what_is_stored_or_gets_its_default() {
     let (mut w, clerk, hr) = world();
     w.sql("UPDATE docperm.settings SET field_level_write = 'reset'; CREATE SEQUENCE s; ALTER TABLE employee ADD turn int DEFAULT nextval('s');
            SELECT docperm.set_field('Employee', 'turn', permlevel => 1); GRANT USAGE ON SEQUENCE s TO PUBLIC");
-    let stored = |w: &mut World, name: &str| {
+    let stored = |admin: &mut Client, name: &str| {
         one(
-            &mut w.admin,
+            admin,
             &format!("SELECT concat_ws('|', title, salary, grade) FROM employee WHERE name = '{name}'"),
         )
     };
@@ -560,9 +560,9 @@ fn with_reset_a_closed_column_keeps_what_is_stored_or_gets_its_default() {
             ),
         ] {
             run(sql);
-            assert_eq!(stored(&mut w, name), expected, "{sql}");
+            assert_eq!(stored(&mut w.admin, name), expected, "{sql}");
         }
-        assert_eq!(stored(&mut w, "E1"), "T5|7771.00|71");
+        assert_eq!(stored(&mut w.admin, "E1"), "T5|7771.00|71");
         // A default is taken once.
         assert_eq!(one(&mut w.admin, "SELECT setval('s', 100)"), "100");
         let mut c = w.db.connect_as(&clerk);
@@ -577,7 +577,7 @@ fn with_reset_a_closed_column_keeps_what_is_stored_or_gets_its_default() {
         // Reading is refused all the same, and who has the level writes.
         closed(&mut c, "UPDATE employee SET salary = salary + 5", "salary");
         passes(&mut w.db.connect_as(&hr), "UPDATE employee SET salary = 8000 WHERE name = 'N1'");
-        assert_eq!(stored(&mut w, "N1"), "t|8000.00");
+        assert_eq!(stored(&mut w.admin, "N1"), "t|8000.00");
         w.sql("DELETE FROM employee WHERE name LIKE 'N%'; UPDATE employee SET title = CASE name WHEN 'E2' THEN 'Baker' ELSE 'Cook' END");
     }
     // A prepared statement follows the setting.
@@ -588,7 +588,7 @@ fn with_reset_a_closed_column_keeps_what_is_stored_or_gets_its_default() {
     closed(&mut c, "EXECUTE p", "salary");
     w.sql("UPDATE docperm.settings SET field_level_write = 'reset'");
     passes(&mut c, "EXECUTE p");
-    assert_eq!(stored(&mut w, "E1"), "x|7771.00|71");
+    assert_eq!(stored(&mut w.admin, "E1"), "x|7771.00|71");
 }
 
 #[test]
