@@ -539,9 +539,9 @@ fn with_reset_a_closed_column_keeps_what_is_stored_or_gets_its_default() {
                 "T2|7772.00|72",
             ),
             (
-                "UPDATE employee e SET salary = 5, title = c.name FROM company c WHERE e.name = 'E3'",
+                "UPDATE employee e SET salary = 5, title = c.name FROM company c WHERE e.name = 'E3' AND c.name = 'A'",
                 "E3",
-                "Cook|7773.00|73",
+                "A|7773.00|73",
             ),
             ("INSERT INTO employee (name, title, salary, grade) VALUES ('N1', 't', 5, 5)", "N1", "t|1000.00"),
             ("INSERT INTO employee (name, salary) VALUES ('N2', 5), ('N3', DEFAULT)", "N2", "1000.00"),
