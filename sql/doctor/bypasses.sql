@@ -204,6 +204,8 @@ BEGIN ATOMIC
      WHERE c.relkind = 'v'
        AND r.rule_name = '_RETURN'
        AND NOT docperm._asks_as_invoker(c.reloptions)
+       -- Readable views filter whoever owns them.
+       AND docperm._readable_view_columns(c.oid) IS NULL
        AND docperm._passes_policies(c.relowner, r.protected)
      GROUP BY c.oid, c.relowner;
 END;
@@ -224,6 +226,8 @@ BEGIN ATOMIC
      WHERE c.relkind = 'v'
        AND r.rule_name = '_RETURN'
        AND NOT docperm._asks_as_invoker(c.reloptions)
+       -- Readable views filter whoever owns them.
+       AND docperm._readable_view_columns(c.oid) IS NULL
      GROUP BY c.oid, c.relowner
     HAVING NOT bool_or(docperm._passes_policies(c.relowner, r.protected));
 END;

@@ -47,6 +47,8 @@ fn closed_columns_are_null_and_open_ones_are_there() {
                 "no right on the table is needed or had"
             );
         }
+        let found = "SELECT count(*) FROM docperm.doctor() WHERE object LIKE '%staff%'";
+        assert_eq!(one(&mut w.admin, found), "0", "the doctor knows such views");
         // Rows are filtered as in the table, superusers not excepted.
         w.allow(CLERK, "Company", "A");
         assert_eq!(names(&mut c, "SELECT name FROM staff"), ["E1", "E2"]);
