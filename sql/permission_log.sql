@@ -70,7 +70,7 @@ RETURN NOT EXISTS (SELECT
                     WHERE NOT EXISTS (SELECT
                                         FROM docperm.permission_log AS l
                                        WHERE l.object_type IN ('User', 'Role', 'DocType', 'Role Profile', 'Module Profile',
-                                                               'Module', 'Page', 'Report', 'Social Login Key')
+                                                               'Module Def', 'Page', 'Report', 'Social Login Key')
                                          AND l.object_name     = c.value ->> 'to'
                                          AND l.action          = 'Updated'
                                          AND l.transaction_id  = pg_current_xact_id()

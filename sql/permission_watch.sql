@@ -32,7 +32,7 @@ BEGIN
               ('role_profiles',         'Role Profile',         'name',           '{name}',                                     NULL,        '{}',                       false),
               ('role_profile_roles',    'Role Profile Role',    'role_profile',   '{role_profile,role}',                        NULL,        '{}',                       false),
               ('separation_of_duties',  'Separation of Duties', 'role_a',         '{role_a,role_b}',                            NULL,        '{}',                       false),
-              ('modules',               'Module',               'name',           '{name}',                                     NULL,        '{}',                       false),
+              ('modules',               'Module Def',           'name',           '{name}',                                     NULL,        '{}',                       false),
               ('module_profiles',       'Module Profile',       'name',           '{name}',                                     NULL,        '{}',                       false),
               ('module_profile_blocks', 'Module Profile Block', 'module_profile', '{module_profile,module}',                    NULL,        '{}',                       false),
               ('pages',                 'Page',                 'name',           '{name}',                                     NULL,        '{}',                       false),
