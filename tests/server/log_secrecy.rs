@@ -148,6 +148,20 @@ fn what_is_logged_on_purpose_holds_texts_and_unless_it_is_told_not_to_parameters
     assert_eq!(logged(&["log_min_duration_statement = 0", "log_parameter_max_length = 0"]), (true, false));
 }
 
+/// Nobody looks at messages before the library is loaded.
+#[test]
+fn a_first_statement_that_fails_is_logged_unless_the_library_is_there_before() {
+    let is_logged = |settings: &[&str]| {
+        let server = Server::private(settings);
+        run(&mut server.connect("postgres", "postgres", None), "CREATE EXTENSION docperm");
+        let mut c = server.connect("postgres", "postgres", None);
+        c.batch_execute("SELECT docperm.login('bob', 'first-of-all'").unwrap_err();
+        log_of(server.socket_dir()).contains("first-of-all")
+    };
+    assert!(is_logged(&[]));
+    assert!(!is_logged(&["session_preload_libraries = docperm"]));
+}
+
 #[test]
 fn a_deadlock_tells_no_secret_of_the_other() {
     let mut w = world();

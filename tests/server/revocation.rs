@@ -226,7 +226,13 @@ fn an_hour_that_ends_ends_the_session() {
         "CREATE EXTENSION docperm;
          UPDATE docperm.settings SET argon2_memory_kib = 8192, argon2_iterations = 1;
          INSERT INTO docperm.users (name) VALUES ('bob@erp.test');
-         SELECT docperm.set_password('bob@erp.test', 'correct horse battery', false)",
+         SELECT docperm.set_password('bob@erp.test', 'correct horse battery', false);
+         CREATE TABLE memo (name text PRIMARY KEY);
+         INSERT INTO memo VALUES ('m1');
+         SELECT docperm.protect('memo', 'Memo');
+         INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('Memo', 'All', '{read}');
+         CREATE ROLE app LOGIN;
+         GRANT SELECT ON memo TO app",
     );
     // The log's time zone tells the hour. One in which it ends with the present minute, which is not over at once.
     while one(&mut admin, "SELECT extract(second FROM clock_timestamp()) > 45") == "t" {
@@ -236,26 +242,31 @@ fn an_hour_that_ends_ends_the_session() {
     let zone = one(&mut admin, &format!("SELECT '<T>-00:' || to_char({minutes}, 'FM00')"));
     run(&mut admin, &format!("ALTER SYSTEM SET log_timezone = '{zone}'"));
     run(&mut admin, "SELECT pg_reload_conf()");
-    let mut c = loop {
-        let mut c = server.connect("postgres", "postgres", None);
-        if one(&mut c, "SHOW log_timezone") == zone {
-            break c;
-        }
-    };
+    while one(&mut server.connect("postgres", "postgres", None), "SHOW log_timezone") != zone {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mut c = server.connect("app", "postgres", None);
     run(
-        &mut c,
+        &mut server.connect("postgres", "postgres", None),
         "UPDATE docperm.users SET login_after = h.hour, login_before = h.hour + 1
            FROM (SELECT extract(hour FROM clock_timestamp() AT TIME ZONE current_setting('log_timezone'))::int) AS h (hour)
           WHERE name = 'bob@erp.test'",
     );
     let token = one(&mut c, "SELECT docperm.login('bob@erp.test', 'correct horse battery')");
-    assert_eq!(one(&mut c, "SELECT docperm.whoami()"), "bob@erp.test");
+    run(&mut c, "SET plan_cache_mode = force_generic_plan; PREPARE memos AS SELECT name FROM memo");
+    let mut unprepared = server.connect("app", "postgres", None);
+    one(&mut unprepared, &format!("SELECT docperm.resume('{token}')"));
+    assert_eq!(one(&mut unprepared, "SELECT docperm.whoami()"), "bob@erp.test");
+    assert_eq!(one(&mut c, "EXECUTE memos"), "m1");
     let ended = (0..1500).find_map(|_| {
         thread::sleep(Duration::from_millis(50));
-        attempt(&mut c, "SELECT docperm.whoami()").err()
+        attempt(&mut c, "EXECUTE memos").err()
     });
     let ended = ended.expect("the hour is over");
     assert_eq!((ended.sqlstate.as_str(), ended.message.as_str()), ("28000", "the session is not valid now"));
-    c.batch_execute("RESET ALL").unwrap();
-    assert_eq!(attempt(&mut c, &format!("SELECT docperm.resume('{token}')")).unwrap_err().sqlstate, "28000");
+    assert_eq!(attempt(&mut unprepared, "SELECT docperm.whoami()").unwrap_err().sqlstate, "28000");
+    assert_eq!(
+        attempt(&mut unprepared, &format!("SELECT docperm.resume('{token}')")).unwrap_err().sqlstate,
+        "28000"
+    );
 }

@@ -115,6 +115,29 @@ impl Sql {
     }
 }
 
+/// Output without the tables of functions that return nothing: one column, one row, and nothing in it.
+pub fn without_void(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().collect();
+    let mut kept = vec![];
+    let mut at = 0;
+    while at < lines.len() {
+        let is_void = match &lines[at..] {
+            [_, rule, value, "(1 row)", ..] => {
+                !rule.is_empty() && rule.chars().all(|c| c == '-') && value.trim().is_empty()
+            }
+            _ => false,
+        };
+        if !is_void {
+            kept.push(lines[at]);
+            at += 1;
+            continue;
+        }
+        at += 4;
+        at += usize::from(lines.get(at).is_some_and(|line| line.is_empty()));
+    }
+    kept.join("\n").trim_end().to_owned()
+}
+
 /// Whether output is what a document shows. There, a line of three dots stands for any number of lines, and an ellipsis
 /// (`…`) within a line for anything; blanks at the ends of lines do not count.
 pub fn is_shown(shown: &str, output: &str) -> bool {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use docperm_testkit::{Server, run, texts};
 
-use super::document::{Part, Sql, is_shown, parse};
+use super::document::{Part, Sql, is_shown, parse, without_void};
 
 /// Why a block may be left out.
 const REASONS: &[&str] = &["it needs another server", "it is a pattern, not a statement", "it takes a build"];
@@ -68,7 +68,8 @@ pub fn run_document(server: &Server, text: &str) -> Outcome {
                 None => wrong(format!("failed with {sqlstate}:\n{printed}")),
             }
             let Some((shown, range)) = &block.output else { continue };
-            if !is_shown(shown, printed) {
+            let printed = without_void(printed);
+            if !is_shown(&without_void(shown), &printed) {
                 wrong(format!("shows\n{shown}\nand it prints\n{printed}"));
                 let indent = corrected_indent(&corrected, range, moved);
                 let lines: Vec<String> = printed
