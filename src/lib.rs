@@ -132,7 +132,8 @@ pgrx::extension_sql_file!("../sql/doctor/doctor.sql", name = "doctor", requires 
 pgrx::extension_sql_file!("../sql/own_doctypes.sql", name = "own_doctypes", requires = ["doctor"]);
 pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["own_doctypes"]);
 pgrx::extension_sql_file!("../sql/permission_watch.sql", name = "permission_watch", requires = ["grants"]);
-pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["permission_watch"]);
+pgrx::extension_sql_file!("../sql/data_restore.sql", name = "data_restore", requires = ["permission_watch"]);
+pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["data_restore"]);
 pgrx::extension_sql_file!("../sql/privileges.sql", name = "privileges", requires = ["invalidation"]);
 
 /// Called when a backend loads the library: at the first use of one of its functions, or when it is preloaded.

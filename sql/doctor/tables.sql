@@ -122,6 +122,12 @@ BEGIN ATOMIC
     SELECT t.doctype, t.relation, v.name
       FROM docperm._protected_tables() AS t
       JOIN docperm.doctypes            AS d ON d.name = t.doctype
+      JOIN pg_catalog.pg_class         AS r ON r.oid  = t.root
+     CROSS JOIN LATERAL (SELECT EXISTS (SELECT
+                                          FROM docperm.doctype_fields AS f
+                                         WHERE f.doctype = d.name
+                                           AND f.requires_select
+                                           AND f.link_to IS NOT NULL)) AS l (are_there)
      CROSS JOIN LATERAL (
                VALUES ('docperm_tree_changed'::name,  coalesce(d.tree_parent_column, d.tree_left_column) IS NOT NULL),
                       ('docperm_tree_truncated',      coalesce(d.tree_parent_column, d.tree_left_column) IS NOT NULL),
@@ -133,6 +139,9 @@ BEGIN ATOMIC
                                                                 FROM docperm.doctypes AS child
                                                                WHERE child.parent_column IS NOT NULL
                                                                  AND coalesce(child.parent_doctype, d.name) = d.name)),
+                      ('docperm_links_set',           l.are_there),
+                      ('docperm_links_changed',       l.are_there),
+                      ('docperm_links_merged',        l.are_there AND r.relkind = 'p'),
                       ('docperm_fill_defaults',       d.fill_defaults)
            ) AS v (name, is_due)
      WHERE v.is_due;

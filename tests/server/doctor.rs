@@ -364,6 +364,8 @@ fn the_triggers_it_expects_are_those_that_tables_get() {
          CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (10) TO (20);
          SELECT docperm.set_field('Tree', 'company', requires_select => true, permlevel => 1);
          CREATE TABLE grown (name text PRIMARY KEY, docstatus int); CREATE TABLE grown_1 () INHERITS (grown);
+         ALTER TABLE parts ADD COLUMN company text REFERENCES company; SELECT docperm.protect('parts', 'Parts');
+         SELECT docperm.set_field('Parts', 'company', requires_select => true);
          SELECT docperm.protect('grown', 'Grown', docstatus_column => 'docstatus', track_changes => true);",
     );
     let expected = table(

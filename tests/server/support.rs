@@ -80,7 +80,12 @@ pub struct World {
 impl World {
     /// Runs `schema` as superuser in a fresh database.
     pub fn new(schema: &str) -> World {
-        let db = server().database();
+        World::on(server(), schema)
+    }
+
+    /// The same on another server than the one that tests share.
+    pub fn on(server: &'static Server, schema: &str) -> World {
+        let db = server.database();
         let mut admin = db.admin();
         let app_role = db.login_role("app");
         admin.batch_execute("SET client_min_messages = warning").unwrap();

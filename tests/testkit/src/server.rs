@@ -53,6 +53,11 @@ impl Server {
         Server::run("run-standby", [&self.socket_dir])
     }
 
+    /// Stops this server and takes it over into a new cluster with pg_upgrade. The new one goes when it is dropped.
+    pub fn upgraded(&self) -> Server {
+        Server::run("run-upgraded", [&self.socket_dir])
+    }
+
     /// Kills the server as a crash would, and starts it again. Connections break.
     pub fn crash(&self) {
         let done = Command::new(script()).arg("crash").arg(&self.socket_dir).stdout(Stdio::null()).status();
