@@ -142,7 +142,9 @@ BEGIN ATOMIC
                       ('docperm_links_set',           l.are_there),
                       ('docperm_links_changed',       l.are_there),
                       ('docperm_links_merged',        l.are_there AND r.relkind = 'p'),
-                      ('docperm_fill_defaults',       d.fill_defaults)
+                      ('docperm_fill_defaults',       d.fill_defaults),
+                      ('zz_docperm_write_document',   docperm._row_trigger_events(d.name, r.relkind = 'p') IS NOT NULL),
+                      ('docperm_keep_constants',      docperm._row_trigger_events(d.name, r.relkind = 'p') = 'INSERT')
            ) AS v (name, is_due)
      WHERE v.is_due;
 END;
