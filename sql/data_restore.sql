@@ -13,8 +13,9 @@ CREATE FUNCTION docperm.prepare_data_restore() RETURNS void
     SET session_replication_role = replica
 AS $$
 DECLARE
-    mine   text;
-    dumped record;
+    mine     text;
+    dumped   record;
+    has_rows boolean;
 BEGIN
     SELECT w.what INTO mine
       FROM (SELECT format('user "%s"', u.name)    FROM docperm.users    AS u WHERE u.name NOT IN ('Administrator', 'Guest')
@@ -26,7 +27,9 @@ BEGIN
               LEFT JOIN pg_catalog.pg_class AS c ON c.oid = d.relation
              WHERE c.relnamespace IS DISTINCT FROM 'docperm'::regnamespace
          UNION ALL
-            SELECT format('the password of "%s"', p.user_name) FROM docperm.passwords AS p) AS w (what)
+            SELECT format('the password of "%s"', p.user_name) FROM docperm.passwords AS p
+         UNION ALL
+            SELECT format('a change of %s "%s" in the log', l.object_type, l.object_name) FROM docperm.permission_log AS l) AS w (what)
      LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
@@ -44,7 +47,11 @@ BEGIN
          WHERE e.extname = 'docperm'
            AND c.relkind = 'r'
     LOOP
-        EXECUTE format('DELETE FROM %s %s', dumped.relation, dumped.condition);
+        -- Some refuse to be emptied, and are empty.
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s %s)', dumped.relation, dumped.condition) INTO has_rows;
+        IF has_rows THEN
+            EXECUTE format('DELETE FROM %s %s', dumped.relation, dumped.condition);
+        END IF;
     END LOOP;
 END
 $$;
