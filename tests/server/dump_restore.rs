@@ -81,6 +81,7 @@ const LIFE: &str = r#"
     INSERT INTO docperm.report_roles VALUES ('Turnover', 'Reader');
     INSERT INTO docperm.user_emails (user_name, email_account) VALUES ('ann@erp.test', 'Support');
     INSERT INTO docperm.separation_of_duties (role_a, role_b, mode) VALUES ('Reader', 'System Manager', 'warn');
+    SELECT docperm.start_access_review('2026');
     INSERT INTO docperm.login_throttle (key, failures) VALUES ('user bob@erp.test', 3);
     INSERT INTO docperm.sessions (token_hash, user_name) VALUES (repeat('a', 64), 'ann@erp.test');"#;
 
