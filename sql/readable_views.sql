@@ -72,15 +72,19 @@ CREATE FUNCTION docperm._readable_view_query(relation regclass, columns smallint
 BEGIN ATOMIC
     -- Wrapped whatever their level is, so that a level that is declared later counts as well.
     -- The cast keeps the length of, say, varchar(20), which a function's result has not.
-    SELECT format('SELECT %s FROM %s AS t WHERE docperm._is_readable(t.*)',
-                  string_agg(format('docperm._readable(t.%I)%s AS %I',
+    SELECT format('SELECT %s FROM %s AS %I WHERE docperm._is_readable(%3$I.*)',
+                  string_agg(format('docperm._readable(%I.%I)%s AS %I',
+                                    c.relname,
                                     a.attname,
                                     CASE WHEN a.atttypmod <> -1 THEN '::' || format_type(a.atttypid, a.atttypmod) ELSE '' END,
                                     k.name),
                              ', ' ORDER BY k.place),
-                  _readable_view_query.relation)
+                  _readable_view_query.relation,
+                  c.relname)
       FROM unnest(columns, column_names) WITH ORDINALITY AS k (number, name, place)
-      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = _readable_view_query.relation AND a.attnum = k.number;
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = _readable_view_query.relation AND a.attnum = k.number
+      JOIN pg_catalog.pg_class     AS c ON c.oid = a.attrelid
+     GROUP BY c.relname;
 END;
 
 COMMENT ON FUNCTION docperm._readable_view_query(regclass, smallint[], name[]) IS
