@@ -130,17 +130,24 @@ COMMENT ON FUNCTION docperm._administers() IS
     'Internal: whether the acting user is the Administrator or a System Manager, or nobody acts but a database superuser';
 
 
+CREATE FUNCTION docperm._refuse(message text, detail text, hint text) RETURNS void
+    LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'docperm_refuse_wrapper';
+
+COMMENT ON FUNCTION docperm._refuse(text, text, text) IS
+    'Internal: an error (42501) that is written down in docperm.activity_log, also if the caller catches it';
+
+
 CREATE FUNCTION docperm._require_administration(what text) RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF NOT docperm._administers() THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not %s', docperm.whoami(), what),
-            DETAIL  = 'Only the Administrator and System Managers may.',
-            HINT    = 'Ask an administrator.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not %s', docperm.whoami(), what),
+            'Only the Administrator and System Managers may.',
+            'Ask an administrator.');
     END IF;
 END
 $$;
@@ -192,6 +199,7 @@ REVOKE ALL ON FUNCTION docperm.who_can(text, text, text)               FROM PUBL
 REVOKE ALL ON FUNCTION docperm.link_options(text, text, text, integer, boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._administers()                          FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._require_administration(text)           FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._refuse(text, text, text)               FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._permitted_values(text, text, text)     FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._may_permit(text, text, text, boolean)  FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._document_exists(text, text)            FROM PUBLIC;

@@ -294,11 +294,53 @@ $$;
 COMMENT ON FUNCTION docperm._end_impersonation() IS 'Internal: ends the session that acts';
 
 
+-- Refused -----------------------------------------------------------------------------
+
+CREATE FUNCTION docperm._log_refusal(acting_user text, token_hash text, api_key text, role oid, message text, times bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    role_name name := (SELECT r.rolname FROM pg_catalog.pg_roles AS r WHERE r.oid = role);
+    session   docperm.sessions;
+    refused   text := acting_user;
+BEGIN
+    IF token_hash IS NOT NULL THEN
+        SELECT s.* INTO session FROM docperm.sessions AS s WHERE s.token_hash = _log_refusal.token_hash;
+        refused := session.user_name;
+    ELSIF api_key IS NOT NULL THEN
+        refused := (SELECT k.user_name FROM docperm.api_keys AS k WHERE k.api_key = _log_refusal.api_key);
+    ELSIF acting_user IS NULL THEN
+        refused := coalesce((SELECT u.name FROM docperm.users AS u WHERE u.db_role = role_name), 'Guest');
+    END IF;
+
+    PERFORM docperm._log_activity('Refused', refused, false, session.client_address,
+                                  concat_ws(', ', message,
+                                            'by ' || session.impersonated_by,
+                                            'API key ' || api_key,
+                                            'database role ' || role_name,
+                                            CASE WHEN times > 1 THEN times || ' times' END));
+
+    -- As with logins, a little of what is old goes with what is new.
+    DELETE FROM docperm.activity_log AS l
+     WHERE l.id IN (SELECT old.id
+                      FROM docperm.activity_log AS old
+                     WHERE old.at < clock_timestamp() - (SELECT s.activity_log_retention FROM docperm.settings AS s)
+                     LIMIT 100
+                       FOR UPDATE SKIP LOCKED);
+END
+$$;
+
+COMMENT ON FUNCTION docperm._log_refusal(text, text, text, oid, text, bigint) IS
+    'Internal: called by a worker. Writes down what was refused: to the user whom an application named, to that of a session or an API key, or to that of a database role';
+
+
 REVOKE ALL ON FUNCTION docperm._attempt_keys(text, inet, boolean)                      FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._begin_attempt(text, text, text[], inet)                FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._settle_attempt(bigint, text[], text, boolean, text)    FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._forget_attempts()                                      FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._end_impersonation()                                    FROM PUBLIC;
+REVOKE ALL ON FUNCTION docperm._log_refusal(text, text, text, oid, text, bigint)       FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm.states_client_address()                                 FROM PUBLIC;
 
 REVOKE ALL     ON FUNCTION docperm.unlock(text)                                        FROM PUBLIC;

@@ -141,11 +141,10 @@ BEGIN
         reason := 'Only the Administrator may set the Administrator''s, or a database superuser.';
     END IF;
     IF reason IS NOT NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not set the password of "%s"', docperm.whoami(), user_name),
-            DETAIL  = reason,
-            HINT    = 'Everybody changes his own password with docperm.change_password().';
+        PERFORM docperm._refuse(
+            format('user "%s" may not set the password of "%s"', docperm.whoami(), user_name),
+            reason,
+            'Everybody changes his own password with docperm.change_password().');
     END IF;
     IF user_name IS NULL THEN
         RAISE EXCEPTION USING

@@ -351,11 +351,10 @@ CREATE FUNCTION docperm._require_power_over(user_name text) RETURNS void
 AS $$
 BEGIN
     IF NOT docperm._has_power_over(user_name) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not do this to the Administrator', docperm.whoami()),
-            DETAIL  = 'Only the Administrator himself may, and a superuser of the database.',
-            HINT    = 'Ask the Administrator.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not do this to the Administrator', docperm.whoami()),
+            'Only the Administrator himself may, and a superuser of the database.',
+            'Ask the Administrator.');
     END IF;
 END
 $$;

@@ -1,10 +1,20 @@
 //! Errors for the person who meets them: an SQLSTATE, what was refused and for whom, which rule, what to do.
 
+use std::sync::OnceLock;
+
 use pgrx::PgLogLevel;
 pub use pgrx::pg_sys::errcodes::PgSqlErrorCode as SqlState;
 use pgrx::pg_sys::panic::ErrorReport;
 
 use crate::rules::{TreeError, Undecidable};
+
+/// Told of every refusal (42501) before it is raised.
+static WATCHER: OnceLock<fn(&str)> = OnceLock::new();
+
+/// Has `watcher` told of every refusal, by its message, before it is raised.
+pub fn watch_denials(watcher: fn(&str)) {
+    let _ = WATCHER.set(watcher);
+}
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -60,6 +70,11 @@ impl Fault {
 
     /// Ends the statement with this error.
     pub fn raise(self) -> ! {
+        if let Some(watcher) = WATCHER.get()
+            && self.sqlstate == SqlState::ERRCODE_INSUFFICIENT_PRIVILEGE
+        {
+            watcher(&self.message);
+        }
         let mut report = ErrorReport::new(self.sqlstate, self.message, "docperm");
         if let Some(detail) = self.detail {
             report = report.set_detail(detail);

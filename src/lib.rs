@@ -1,7 +1,8 @@
 //! docperm: the ERPNext/Frappe permission model, enforced inside PostgreSQL by row-level security.
 //!
 //! The house, by folder. Arrows run one way: `api`, `planner`, `guard` and `auth` use `identity` and `catalog`, which use
-//! `rules`; `rules` uses none of them, and neither do the modules of `auth` that are plain Rust.
+//! `rules`; `rules` uses none of them, and neither do the modules of `auth` that are plain Rust. `refusals` is told by the errors
+//! of all ([`fault`]), and has a worker of `auth` write.
 //!
 //! | folder | what is decided or done there |
 //! |---|---|
@@ -12,6 +13,7 @@
 //! | [`concealment`] | keeping secrets that statements hold out of the server's log |
 //! | [`planner`] | the decision as part of a query's plan, and the guard against plans that are no longer right |
 //! | [`guard`] | triggers that keep what stands beside documents in step with them |
+//! | `refusals` | writing down what was refused |
 //! | [`api`] | the functions that users call; `sql/` declares them |
 
 pgrx::pg_module_magic!(name, version);
@@ -25,6 +27,7 @@ pub mod fault;
 pub mod guard;
 pub mod identity;
 pub mod planner;
+mod refusals;
 #[forbid(unsafe_code)]
 pub mod rules;
 
@@ -145,6 +148,7 @@ pub extern "C-unwind" fn _PG_init() {
     catalog::init();
     planner::init();
     guard::init();
+    refusals::init();
 }
 
 /// Required by `cargo pgrx test`.

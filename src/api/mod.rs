@@ -13,6 +13,7 @@ mod null_test;
 mod one_time_codes;
 mod passwords;
 mod permits;
+mod refusing;
 mod report;
 mod restricting;
 mod sessions;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BackgroundWorkerStatus, DynamicBackgroundWorker};
 use pgrx::pg_sys;
+use serde::Serialize;
 
 use super::mailbox::Mailbox;
 use super::request::{Answer, Request};
@@ -85,6 +86,21 @@ pub fn note_activity(session: i64, older_than: f64) {
         .set_argument(Some(pg_sys::Datum::from(session)))
         .set_extra(&format!("{} {older_than}", database()))
         .load_dynamic();
+}
+
+/// Has refusals written down, and waits for nothing; false if no process is free. May be called where a transaction ends.
+pub fn write_down(refusals: &impl Serialize) -> bool {
+    let mailbox = Mailbox::with_request(refusals);
+    // Who asks is gone before the worker begins.
+    mailbox.keep();
+    let worker = worker("docperm refusals", "docperm_refusal_worker")
+        .set_argument(Some(pg_sys::Datum::from(mailbox.handle())))
+        .set_extra(&database().to_string())
+        .load_dynamic();
+    if worker.is_err() {
+        Mailbox::give_up(mailbox.handle());
+    }
+    worker.is_ok()
 }
 
 fn worker(name: &str, function: &str) -> BackgroundWorkerBuilder {

@@ -51,6 +51,18 @@ impl Mailbox {
         unsafe { pg_sys::dsm_segment_handle(self.0) }
     }
 
+    /// Keeps it until [`give_up`](Self::give_up), whatever becomes of who made it.
+    pub fn keep(&self) {
+        // SAFETY: attached.
+        unsafe { pg_sys::dsm_pin_segment(self.0) }
+    }
+
+    /// Lets go of one that is kept.
+    pub fn give_up(handle: pg_sys::dsm_handle) {
+        // SAFETY: kept by `keep`, and given up once: by its worker, or where there is none.
+        unsafe { pg_sys::dsm_unpin_segment(handle) }
+    }
+
     /// Opens it in a worker; `None` if who asked has gone.
     pub fn open(handle: pg_sys::dsm_handle) -> Option<Self> {
         // SAFETY: a handle that is not known gives NULL.

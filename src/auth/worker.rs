@@ -1,4 +1,4 @@
-//! The login worker: starts, does one request, ends. And a smaller one, which notes that a session is in use.
+//! The login worker: starts, does one request, ends. And smaller ones, which note that a session is in use, and what was refused.
 
 use std::panic::AssertUnwindSafe;
 
@@ -10,6 +10,7 @@ use super::attempt::expect;
 use super::mailbox::Mailbox;
 use super::request::{Answer, Request};
 use super::{impersonation, login, new_session, provider_login};
+use crate::refusals::Refusal;
 
 /// Settings of the database or of the server that must not decide how attempts are counted.
 const SETTINGS: [(&std::ffi::CStr, &std::ffi::CStr); 10] = [
@@ -52,6 +53,30 @@ pub extern "C-unwind" fn docperm_activity_worker(session: pg_sys::Datum) {
     let arguments = [(session.value() as i64).into(), older_than.into()];
     let sql = "SELECT docperm._touch_session($1, pg_catalog.make_interval(secs => $2))";
     transaction(|| expect(Spi::run_with_args(sql, &arguments)));
+}
+
+/// Called by PostgreSQL in a process of its own: writes down what was refused. See [`super::ask::write_down`].
+#[unsafe(no_mangle)]
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn docperm_refusal_worker(mailbox: pg_sys::Datum) {
+    let handle = mailbox.value() as pg_sys::dsm_handle;
+    let Some(mailbox) = Mailbox::open(handle) else { return };
+    Mailbox::give_up(handle);
+    connect(BackgroundWorker::get_extra());
+    let Some(refusals) = mailbox.take_request::<Vec<Refusal>>() else { return };
+    let sql = "SELECT docperm._log_refusal($1, $2, $3, $4, $5, $6)";
+    for Refusal { who, message, times } in refusals {
+        let role = pg_sys::Oid::from(who.role);
+        let arguments = [
+            who.user.into(),
+            who.token_hash.into(),
+            who.api_key.into(),
+            role.into(),
+            message.into(),
+            i64::from(times).into(),
+        ];
+        transaction(|| expect(Spi::run_with_args(sql, &arguments)));
+    }
 }
 
 /// Becomes a process that acts for docperm in that database.

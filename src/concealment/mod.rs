@@ -54,6 +54,12 @@ fn show_another() {
     unsafe { pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, SHOWN.as_ptr()) }
 }
 
+/// Whether the statement that is being executed holds a secret, or may.
+pub fn is_concealed() -> bool {
+    // SAFETY: NULL or NUL-terminated, while a statement is executed.
+    CONCEALED.get() == Some(statement_start()) || unsafe { names_a_secret(pg_sys::debug_query_string) }
+}
+
 fn statement_start() -> pg_sys::TimestampTz {
     // SAFETY: reads a variable of the backend.
     unsafe { pg_sys::GetCurrentStatementStartTimestamp() }

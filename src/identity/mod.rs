@@ -115,7 +115,7 @@ fn is_restricted_operation() -> bool {
 }
 
 /// The database role that SET ROLE last named, or that logged in.
-fn outer_role() -> pg_sys::Oid {
+pub fn outer_role() -> pg_sys::Oid {
     // SAFETY: reads a variable of the backend.
     unsafe { pg_sys::GetOuterUserId() }
 }
