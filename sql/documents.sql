@@ -99,6 +99,8 @@ BEGIN
        JOIN pg_catalog.pg_class AS c ON c.oid = part.relation
       WHERE parent.parent_column IS NULL
         AND parent.name = coalesce(NEW.parent_doctype, parent.name)
+        -- A trigger there would be in no dump.
+        AND NOT docperm._is_own(part.relation)
         AND NOT EXISTS (SELECT
                           FROM pg_catalog.pg_trigger AS t
                          WHERE t.tgrelid = part.relation

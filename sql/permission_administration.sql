@@ -27,16 +27,18 @@ BEGIN
                           WHEN for_value IS NULL THEN 'The user lacks the right set_user_permissions.'
                           ELSE 'There is no such document, or the user lacks the right set_user_permissions on it.'
                       END;
-        ELSIF user_name = acting THEN
-            reason := 'Only administrators change their own user permissions.';
+        ELSIF user_name <> 'Administrator' AND docperm._is_system_manager(user_name) THEN
+            reason := 'Only administrators restrict administrators.';
         END IF;
-        IF reason IS NOT NULL THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '42501',
-                MESSAGE = format('user "%s" may not set user permissions of "%s" for doctype "%s"', acting, user_name, allow),
-                DETAIL  = reason,
-                HINT    = 'The Administrator and System Managers may, and who has the right set_user_permissions.';
-        END IF;
+    END IF;
+    IF reason IS NULL AND docperm._is_oneself(user_name) AND acting <> 'Administrator' AND NOT docperm._is_database_superuser() THEN
+        reason := 'Nobody changes what he himself may do.';
+    END IF;
+    IF reason IS NOT NULL THEN
+        PERFORM docperm._refuse(
+            format('user "%s" may not set user permissions of "%s" for doctype "%s"', acting, user_name, allow),
+            reason,
+            'The Administrator and other System Managers may, and who has the right set_user_permissions.');
     END IF;
 
     IF user_name IN ('Administrator', 'Guest') THEN
@@ -65,11 +67,10 @@ AS $$
 BEGIN
     IF NOT docperm._administers()
        AND EXISTS (SELECT FROM docperm.user_permissions AS p WHERE p.user_name = docperm.whoami() AND p.allow = _require_freeing.allow) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not take away user permissions for doctype "%s"', docperm.whoami(), allow),
-            DETAIL  = 'The user is restricted to some of its documents himself, and must not free others from a restriction.',
-            HINT    = 'Ask an administrator.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not take away user permissions for doctype "%s"', docperm.whoami(), allow),
+            'The user is restricted to some of its documents himself, and must not free others from a restriction.',
+            'Ask an administrator.');
     END IF;
 END
 $$;
@@ -143,11 +144,10 @@ BEGIN
     -- The right may be his on documents that he is not permitted everywhere.
     IF NOT docperm._administers()
        AND NOT (SELECT bool_and(docperm._may_permit(allow, value, s.doctype, hide_descendants)) FROM unnest(scopes) AS s (doctype)) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not permit document "%s" of doctype "%s"', docperm.whoami(), value, allow),
-            DETAIL  = 'The user is not permitted it himself, with what is below it, wherever the user permission would apply.',
-            HINT    = 'Ask an administrator, set hide_descendants, or list fewer doctypes in applicable_for.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not permit document "%s" of doctype "%s"', docperm.whoami(), value, allow),
+            'The user is not permitted it himself, with what is below it, wherever the user permission would apply.',
+            'Ask an administrator, set hide_descendants, or list fewer doctypes in applicable_for.');
     END IF;
 
     DELETE FROM docperm.user_permissions AS p
@@ -190,7 +190,7 @@ $$;
 COMMENT ON FUNCTION docperm.apply_user_permission(text, text, text, boolean, text[], boolean, boolean) IS
 $$Permits a user a document, in all doctypes or, with apply_to_all false, in those that applicable_for lists: entries that say otherwise for the document are replaced, entries that are there already stay as they are. True if it did something: false where an entry for all doctypes exists, or no doctype is listed.
 
-For administrators, and for who has the right set_user_permissions on the document: not for himself, and within the bounds of his own user permissions. Errors: 42501 not allowed, 42704 unknown user, doctype or document, 23505 a second default.$$;
+For administrators, and, within the bounds of his own user permissions, for who has the right set_user_permissions on the document; for nobody about himself but the Administrator. Errors: 42501 not allowed, 42704 unknown user, doctype or document, 23505 a second default.$$;
 
 
 CREATE FUNCTION docperm.clear_user_permissions(user_name text, allow text) RETURNS integer

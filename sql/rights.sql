@@ -28,7 +28,8 @@ INSERT INTO docperm.rights (name, standard) VALUES
     ('share',  true),
     ('print',  true),
     ('email',  true),
-    ('set_user_permissions', true);
+    ('set_user_permissions', true),
+    ('impersonate', true);
 
 
 CREATE FUNCTION docperm._guard_right() RETURNS trigger

@@ -172,3 +172,18 @@ END
 $$;
 
 COMMENT ON FUNCTION docperm._refuse_truncate() IS 'Internal: trigger that keeps tables with standard rows from being emptied';
+
+
+CREATE FUNCTION docperm._is_own(relation oid) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT EXISTS (SELECT
+                     FROM pg_catalog.pg_class AS c
+                    WHERE c.oid = _is_own.relation
+                      AND c.relnamespace = 'docperm'::regnamespace);
+END;
+
+COMMENT ON FUNCTION docperm._is_own(oid) IS 'Internal: whether the table is one of docperm''s own';
+
+REVOKE ALL ON FUNCTION docperm._is_own(oid) FROM PUBLIC;

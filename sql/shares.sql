@@ -148,6 +148,7 @@ AS $$
 DECLARE
     user_exists    boolean;
     doctype_exists boolean;
+    is_own         boolean;
     is_child       boolean;
     submittable    boolean;
     key_type       oid;
@@ -183,9 +184,9 @@ BEGIN
             HINT    = 'Give the name of a document.';
     END IF;
 
-    SELECT u.name IS NOT NULL, d.name IS NOT NULL, d.parent_column IS NOT NULL, d.docstatus_column IS NOT NULL,
-           a.atttypid, a.atttypmod
-      INTO user_exists, doctype_exists, is_child, submittable, key_type, key_typmod
+    SELECT u.name IS NOT NULL, d.name IS NOT NULL, docperm._is_own(d.relation), d.parent_column IS NOT NULL,
+           d.docstatus_column IS NOT NULL, a.atttypid, a.atttypmod
+      INTO user_exists, doctype_exists, is_own, is_child, submittable, key_type, key_typmod
       FROM (VALUES (NEW.user_name, NEW.doctype)) AS given (user_name, doctype)
       LEFT JOIN docperm.users           AS u ON u.name     = given.user_name
       LEFT JOIN docperm.doctypes        AS d ON d.name     = given.doctype
@@ -204,6 +205,13 @@ BEGIN
 
     IF is_child AND NOT docperm._restoring() THEN
         PERFORM docperm._require_no_child(NEW.doctype);
+    END IF;
+    -- A share is a right beside the rules, and takes no notice of levels.
+    IF is_own THEN
+        RAISE EXCEPTION USING
+            ERRCODE = '22023',
+            MESSAGE = format('documents of doctype "%s" are docperm''s own and cannot be shared', NEW.doctype),
+            HINT    = 'Give a role a rule for them.';
     END IF;
     IF 'submit' = ANY (NEW.rights) AND NOT submittable AND NOT docperm._restoring() THEN
         RAISE EXCEPTION USING
@@ -260,11 +268,10 @@ BEGIN
                   END;
     END IF;
     IF reason IS NOT NULL THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not share document "%s" of doctype "%s"', acting, document, doctype),
-            DETAIL  = reason,
-            HINT    = 'docperm.explain_access() tells which rules apply.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not share document "%s" of doctype "%s"', acting, document, doctype),
+            reason,
+            'docperm.explain_access() tells which rules apply.');
     END IF;
 END
 $$;
@@ -283,12 +290,11 @@ BEGIN
     PERFORM docperm._require_sharing(doctype, document);
     FOREACH a_right IN ARRAY rights LOOP
         IF NOT docperm.has_permission(doctype, a_right, document) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = '42501',
-                MESSAGE = format('user "%s" may not share the right %s on document "%s" of doctype "%s"',
-                                 docperm.whoami(), a_right, document, doctype),
-                DETAIL  = format('The user lacks the right %s, and nobody can give what he lacks.', a_right),
-                HINT    = 'docperm.explain_access() tells which rules apply.';
+            PERFORM docperm._refuse(
+                format('user "%s" may not share the right %s on document "%s" of doctype "%s"',
+                       docperm.whoami(), a_right, document, doctype),
+                format('The user lacks the right %s, and nobody can give what he lacks.', a_right),
+                'docperm.explain_access() tells which rules apply.');
         END IF;
     END LOOP;
 END
@@ -329,18 +335,16 @@ BEGIN
     END IF;
     -- Everybody is Guest before he has logged in.
     IF receiver = 'Guest' AND NOT docperm._administers() THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not share with Guest', docperm.whoami()),
-            DETAIL  = 'What is shared with Guest is open to whoever has not logged in.',
-            HINT    = 'An administrator may.';
+        PERFORM docperm._refuse(
+            format('user "%s" may not share with Guest', docperm.whoami()),
+            'What is shared with Guest is open to whoever has not logged in.',
+            'An administrator may.');
     END IF;
-    IF receiver = docperm.whoami() AND NOT docperm._administers() THEN
-        RAISE EXCEPTION USING
-            ERRCODE = '42501',
-            MESSAGE = format('user "%s" may not share with himself', docperm.whoami()),
-            DETAIL  = 'Such a share would outlive the rights that it was given by.',
-            HINT    = 'Share with others.';
+    IF docperm._is_oneself(receiver) AND docperm.whoami() <> 'Administrator' AND NOT docperm._is_database_superuser() THEN
+        PERFORM docperm._refuse(
+            format('user "%s" may not share with himself', docperm.whoami()),
+            'Such a share would outlive the rights that it was given by.',
+            'Share with others.');
     END IF;
     PERFORM docperm._require_shareable(given);
     given := docperm._share_rights(array_append(given, 'read'));

@@ -133,7 +133,8 @@ pgrx::extension_sql_file!(
 );
 pgrx::extension_sql_file!("../sql/doctor/doctor.sql", name = "doctor", requires = ["doctor_settings"]);
 pgrx::extension_sql_file!("../sql/own_doctypes.sql", name = "own_doctypes", requires = ["doctor"]);
-pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["own_doctypes"]);
+pgrx::extension_sql_file!("../sql/delegation.sql", name = "delegation", requires = ["own_doctypes"]);
+pgrx::extension_sql_file!("../sql/grants.sql", name = "grants", requires = ["delegation"]);
 pgrx::extension_sql_file!("../sql/permission_watch.sql", name = "permission_watch", requires = ["grants"]);
 pgrx::extension_sql_file!("../sql/data_restore.sql", name = "data_restore", requires = ["permission_watch"]);
 pgrx::extension_sql_file!("../sql/invalidation.sql", name = "invalidation", requires = ["data_restore"]);

@@ -67,6 +67,11 @@ const LIFE: &str = r#"
     INSERT INTO docperm.shares (doctype, document, everyone, rights) VALUES ('Company', 'B', true, '{read}');
     INSERT INTO docperm.role_permissions (doctype, role, custom, rights) VALUES ('Memo', 'Reader', true, '{read,write,create,submit}');
     INSERT INTO docperm.activity_log (user_name, operation, status) VALUES ('ann@erp.test', 'Login', 'Success'), (NULL, 'Login', 'Failed');
+    SELECT docperm.customize('User');
+    DELETE FROM docperm.role_permissions WHERE doctype = 'User' AND role = 'All' AND custom;
+    INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('Role', 'Guest', '{read}');
+    UPDATE docperm.doctypes SET deny_by_default = true WHERE name = 'User';
+    SELECT docperm.set_field('User', 'mobile_no', permlevel => 2), docperm.set_field('User', 'enabled', permlevel => 3);
     INSERT INTO docperm.modules VALUES ('HR');
     INSERT INTO docperm.module_profiles VALUES ('Sellers');
     INSERT INTO docperm.module_profile_blocks VALUES ('Sellers', 'HR');
