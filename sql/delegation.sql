@@ -219,13 +219,18 @@ RETURN CASE
                '{}'::text[]
            ELSE
                -- Written by docperm; and who gives a database role a user needs no password of his.
-               '{last_login,last_ip,last_active,db_role}'::text[]
+               '{last_login,last_ip,last_active,creation,db_role}'::text[]
                || CASE WHEN docperm._is_oneself(user_name) THEN
-                      '{name,enabled,simultaneous_sessions,login_after,login_before,restrict_ip}'::text[]
+                      '{name,enabled,simultaneous_sessions,login_after,login_before,restrict_ip,module_profile}'::text[]
                   END
-               -- What the other is found by outlasts that somebody acts as him.
-               || CASE WHEN docperm._is_oneself(user_name) AND docperm._impersonator() IS NOT NULL THEN
-                      '{email,username,mobile_no}'::text[]
+               -- What a user is found by outlasts that somebody acts as him; and who changes it can
+               -- have a new password sent to himself.
+               || CASE
+                      WHEN docperm._is_oneself(user_name) AND docperm._impersonator() IS NOT NULL
+                        OR NOT docperm._is_oneself(user_name)
+                       AND NOT docperm._administers_in_truth()
+                       AND EXISTS (SELECT docperm._held_roles(user_name) EXCEPT SELECT docperm._held_roles(docperm.whoami())) THEN
+                      '{name,email,username,mobile_no}'::text[]
                   END
                || ARRAY(SELECT f.column_name::text
                           FROM docperm.doctype_fields AS f
@@ -300,10 +305,13 @@ BEGIN
         PERFORM docperm._refuse(
             format('user "%s" may not set column "%s" of user "%s"', acting, wrong, coalesce(OLD.name, named)),
             CASE
-                WHEN wrong LIKE 'last%'  THEN 'docperm alone writes it.'
+                WHEN wrong IN ('last_login', 'last_ip', 'last_active', 'creation')
+                                         THEN 'docperm alone writes it.'
                 WHEN wrong = 'db_role'   THEN 'Which database role acts as a user, only the Administrator decides, and superusers.'
                 WHEN docperm._is_oneself(coalesce(OLD.name, named))
                                          THEN 'Nobody changes what he himself may do, nor what a user is found by while he acts as him.'
+                WHEN wrong IN ('name', 'email', 'username', 'mobile_no')
+                                         THEN 'The user is found by it, and has roles that he has not.'
                 ELSE                          'No rule lets him write columns of its level.'
             END,
             'Ask an administrator.');
@@ -358,6 +366,75 @@ CREATE TRIGGER authorize
     BEFORE INSERT OR UPDATE OR DELETE ON docperm.user_roles
     FOR EACH ROW WHEN (docperm._obeys_policies())
     EXECUTE FUNCTION docperm._authorize_user_role();
+
+
+-- A role profile is as many roles at once.
+CREATE FUNCTION docperm._authorize_user_profile() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM docperm._require_creating('Has Role');
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM docperm._require_power(OLD.user_name, 'take away role profiles of "%s"');
+        PERFORM docperm._require_granting(r.role, 'take away the role "%s"')
+           FROM docperm.role_profile_roles AS r
+          WHERE r.role_profile = OLD.role_profile;
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    PERFORM docperm._require_power(docperm._user_name(NEW.user_name), 'give "%s" a role profile');
+    PERFORM docperm._require_granting(r.role, 'give the role "%s"')
+       FROM docperm.role_profile_roles AS r
+      WHERE r.role_profile = NEW.role_profile;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._authorize_user_profile() IS 'Internal: trigger that refuses to give role profiles to oneself, or such that one may not give all roles of';
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.user_role_profiles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_user_profile();
+
+
+-- Lines of a user's record that are of level 1 in Frappe.
+CREATE FUNCTION docperm._authorize_user_line() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM docperm._power_of(docperm.whoami()) AS p WHERE (p.doctype, p.permlevel, p.a_right) = ('User', 1, 'write')) THEN
+        PERFORM docperm._refuse(
+            format('user "%s" may not change documents of doctype "%s"', docperm.whoami(), TG_ARGV[0]),
+            'No rule lets him write level 1 of the doctype User.',
+            'docperm.explain_access() tells which rules apply.');
+    END IF;
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM docperm._require_power(OLD.user_name, 'change the record of "%s"');
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    PERFORM docperm._require_power(docperm._user_name(NEW.user_name), 'change the record of "%s"');
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._authorize_user_line() IS
+    'Internal: trigger on lines of a user''s record that are of level 1; its argument names their doctype';
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.user_blocked_modules
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_user_line('Block Module');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.user_emails
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_user_line('User Email');
 
 
 -- A second entry for a doctype widens the first, and without entries there is no restriction:
@@ -575,6 +652,92 @@ $$;
 
 COMMENT ON FUNCTION docperm._authorize_administration() IS 'Internal: trigger that refuses everybody but administrators; its argument names the doctype';
 
+-- Templates reach all their users.
+CREATE FUNCTION docperm._authorize_template_line() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    template text;
+BEGIN
+    IF NOT docperm._administers_in_truth() THEN
+        PERFORM docperm._refuse(
+            format('user "%s" may not change documents of doctype "%s"', docperm.whoami(), TG_ARGV[0]),
+            'Only the Administrator and System Managers may.',
+            'Ask an administrator.');
+    END IF;
+
+    FOREACH template IN ARRAY array_remove(ARRAY[to_jsonb(OLD) ->> TG_ARGV[1], to_jsonb(NEW) ->> TG_ARGV[1]], NULL) LOOP
+        PERFORM docperm._require_power(u.name, 'change what "%s" may do')
+           FROM docperm.users AS u
+          WHERE docperm._is_oneself(u.name)
+            AND CASE TG_ARGV[1]
+                    WHEN 'module_profile' THEN u.module_profile = template
+                    ELSE EXISTS (SELECT
+                                   FROM docperm.user_role_profiles AS p
+                                  WHERE p.user_name    = u.name
+                                    AND p.role_profile = template)
+                END;
+    END LOOP;
+    PERFORM docperm._require_granting(r.role, 'put the role "%s" into a profile, or take it out')
+       FROM (VALUES (to_jsonb(OLD) ->> 'role'), (to_jsonb(NEW) ->> 'role')) AS r (role)
+      WHERE r.role IS NOT NULL;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+COMMENT ON FUNCTION docperm._authorize_template_line() IS
+    'Internal: trigger on lines of role profiles and module profiles that refuses everybody but administrators, and these where they have the profile themselves; its arguments name the doctype and the column with the profile';
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.role_profile_roles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_template_line('Role Profile Role', 'role_profile');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.module_profile_blocks
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_template_line('Module Profile Block', 'module_profile');
+
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.role_profiles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Role Profile');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.modules
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Module Def');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.module_profiles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Module Profile');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.pages
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Page');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.page_roles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Page Role');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.reports
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Report');
+
+CREATE TRIGGER authorize
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.report_roles
+    FOR EACH ROW WHEN (docperm._obeys_policies())
+    EXECUTE FUNCTION docperm._authorize_administration('Report Role');
+
 CREATE TRIGGER authorize
     BEFORE INSERT OR UPDATE OR DELETE ON docperm.settings
     FOR EACH ROW WHEN (docperm._obeys_policies())
@@ -597,8 +760,11 @@ REVOKE ALL ON FUNCTION
     docperm._authorize_role(),
     docperm._authorize_role_permission(),
     docperm._authorize_share(),
+    docperm._authorize_template_line(),
     docperm._authorize_user(),
+    docperm._authorize_user_line(),
     docperm._authorize_user_permission(),
+    docperm._authorize_user_profile(),
     docperm._authorize_user_role(),
     docperm._closed_columns(text),
     docperm._is_administrative(text),

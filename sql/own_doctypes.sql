@@ -62,7 +62,7 @@ COMMENT ON FUNCTION docperm._own_doctype(regclass, text, name, name, name, text,
 
 -- A user's record is his own.
 SELECT docperm._own_doctype('docperm.users', 'User', 'name', owner_column => 'name', title_column => 'full_name',
-                            level_1 => '{enabled,user_type,db_role,simultaneous_sessions,login_after,login_before,restrict_ip}');
+                            level_1 => '{enabled,user_type,db_role,simultaneous_sessions,login_after,login_before,restrict_ip,module_profile}');
 SELECT docperm._own_doctype('docperm.roles',            'Role',               'name');
 SELECT docperm._own_doctype('docperm.user_roles',       'Has Role',           'id', owner_column => 'user_name');
 SELECT docperm._own_doctype('docperm.rights',           'Permission Type',    'name');
@@ -71,6 +71,20 @@ SELECT docperm._own_doctype('docperm.user_permissions', 'User Permission',    'i
 SELECT docperm._own_doctype('docperm.shares',           'Share',              'id', owner_column => 'user_name');
 SELECT docperm._own_doctype('docperm.settings',         'Settings',           'only_row');
 SELECT docperm._own_doctype('docperm.login_providers',  'Social Login Key',   'name');
+-- Templates, and what is found in menus. Their lines follow them, and those of a user's record
+-- follow that, as far as the triggers of sql/delegation.sql let them.
+SELECT docperm._own_doctype('docperm.role_profiles',         'Role Profile',         'name');
+SELECT docperm._own_doctype('docperm.role_profile_roles',    'Role Profile Role',    parent_doctype => 'Role Profile',   parent_column => 'role_profile');
+SELECT docperm._own_doctype('docperm.user_role_profiles',    'User Role Profile',    parent_doctype => 'User',           parent_column => 'user_name');
+SELECT docperm._own_doctype('docperm.modules',               'Module Def',           'name');
+SELECT docperm._own_doctype('docperm.module_profiles',       'Module Profile',       'name');
+SELECT docperm._own_doctype('docperm.module_profile_blocks', 'Module Profile Block', parent_doctype => 'Module Profile', parent_column => 'module_profile');
+SELECT docperm._own_doctype('docperm.user_blocked_modules',  'Block Module',         parent_doctype => 'User',           parent_column => 'user_name');
+SELECT docperm._own_doctype('docperm.user_emails',           'User Email',           parent_doctype => 'User',           parent_column => 'user_name');
+SELECT docperm._own_doctype('docperm.pages',                 'Page',                 'name', title_column => 'title');
+SELECT docperm._own_doctype('docperm.page_roles',            'Page Role',            parent_doctype => 'Page',           parent_column => 'page');
+SELECT docperm._own_doctype('docperm.reports',               'Report',               'name');
+SELECT docperm._own_doctype('docperm.report_roles',          'Report Role',          parent_doctype => 'Report',         parent_column => 'report');
 -- A table becomes a doctype by docperm.protect(), its columns fields by docperm.set_field(),
 -- which are a superuser's.
 SELECT docperm._own_doctype('docperm.doctypes',         'DocType',            'name', read_only => true);
@@ -101,6 +115,11 @@ SELECT - row_number() OVER (), v.doctype, v.role, v.permlevel, v.if_owner, v.rig
             ('Share',            'All',            0, true,  '{read}'),
             ('Settings',         'System Manager', 0, false, '{select,read,write}'),
             ('Social Login Key', 'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
+            ('Role Profile',     'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
+            ('Module Def',       'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
+            ('Module Profile',   'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
+            ('Page',             'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
+            ('Report',           'System Manager', 0, false, '{select,read,write,create,delete,report,export,print,email}'),
             ('DocType',          'System Manager', 0, false, '{select,read,report,export,print,email}'),
             ('DocType',          'Desk User',      0, false, '{select}'),
             ('Session',          'System Manager', 0, false, '{select,read,report,export,print,email}'),

@@ -44,6 +44,16 @@ impl Site {
         w.rule("Social Login Key", "Secretary", "{read,write,create}");
         w.rule("Permission Type", "Secretary", "{read,write,create}");
         w.rule("User", "Support", "{read,impersonate}");
+        w.sql(
+            "INSERT INTO docperm.role_profiles VALUES ('Clerks'), ('Wardens'), ('Managers');
+             INSERT INTO docperm.role_profile_roles VALUES ('Clerks', 'Clerk'), ('Wardens', 'Clerk'), ('Wardens', 'Warden'), ('Managers', 'System Manager');
+             INSERT INTO docperm.user_role_profiles VALUES ('manager@erp.test', 'Managers');
+             INSERT INTO docperm.module_profiles VALUES ('Narrow');
+             INSERT INTO docperm.modules VALUES ('Selling'), ('HR');
+             INSERT INTO docperm.module_profile_blocks VALUES ('Narrow', 'HR');
+             UPDATE docperm.users SET module_profile = 'Narrow' WHERE name = 'manager@erp.test';
+             INSERT INTO docperm.user_blocked_modules VALUES ('ann@erp.test', 'HR')",
+        );
         w.allow(DELEGATE, "Company", "A");
         w.allow(MANAGER, "Company", "A");
         w.allow(ANN, "Company", "A");
@@ -165,6 +175,16 @@ const AS_MANAGER: &[&str] = &[
     "SELECT docperm.share('Company', 'A', 'manager@erp.test')",
     "SELECT docperm.share('User', 'manager@erp.test', 'manager@erp.test', '{write}')",
     "SELECT docperm.share('User', 'Administrator', 'second@erp.test', '{write}')",
+    // Profiles that he has.
+    "INSERT INTO docperm.role_profile_roles VALUES ('Managers', 'Clerk')",
+    "UPDATE docperm.role_profile_roles SET role_profile = 'Managers' WHERE role = 'Warden'",
+    "INSERT INTO docperm.role_profile_roles VALUES ('Clerks', 'Administrator')",
+    "INSERT INTO docperm.user_role_profiles VALUES ('manager@erp.test', 'Clerks')",
+    "UPDATE docperm.user_role_profiles SET role_profile = 'Clerks' WHERE user_name = 'manager@erp.test'",
+    "DELETE FROM docperm.user_role_profiles WHERE user_name = 'manager@erp.test'",
+    "UPDATE docperm.users SET module_profile = NULL WHERE name = 'manager@erp.test'",
+    "DELETE FROM docperm.module_profile_blocks WHERE module_profile = 'Narrow'",
+    "DELETE FROM docperm.user_blocked_modules WHERE user_name = 'manager@erp.test'",
     // Database roles that act as users.
     "UPDATE docperm.users SET db_role = current_user WHERE name = 'manager@erp.test'",
     "UPDATE docperm.users SET db_role = current_user WHERE name = 'second@erp.test'",
@@ -276,6 +296,9 @@ fn a_delegated_administrator_gives_what_he_has_to_those_who_have_no_more() {
             "UPDATE docperm.users SET enabled = false WHERE name = 'ann@erp.test'",
             "UPDATE docperm.users SET login_before = 0, login_after = 23 WHERE name = 'ann@erp.test'",
             "UPDATE docperm.users SET name = 'Administrator' WHERE name = 'ann@erp.test'",
+            // Bob is a warden, which he is not: a new password would be sent to him.
+            "UPDATE docperm.users SET name = 'mine@erp.test' WHERE name = 'bob@erp.test'",
+            "UPDATE docperm.users SET mobile_no = '5551' WHERE name = 'bob@erp.test'",
             "DELETE FROM docperm.users WHERE name = 'second@erp.test'",
             "DELETE FROM docperm.users WHERE name = 'Administrator'",
             "UPDATE docperm.roles SET disabled = false WHERE name = 'Dormant'",
@@ -294,6 +317,9 @@ fn a_delegated_administrator_gives_what_he_has_to_those_who_have_no_more() {
             "INSERT INTO docperm.user_permissions (user_name, allow, for_value) VALUES ('ann@erp.test', 'Company', 'B')",
             "INSERT INTO docperm.user_permissions (user_name, allow, for_value) VALUES ('second@erp.test', 'Company', 'A')",
             "INSERT INTO docperm.shares (doctype, document, user_name, rights) VALUES ('Company', 'A', 'ann@erp.test', '{read}')",
+            "INSERT INTO docperm.user_role_profiles VALUES ('bob@erp.test', 'Wardens')",
+            "INSERT INTO docperm.user_role_profiles VALUES ('delegate@erp.test', 'Clerks')",
+            "DELETE FROM docperm.user_blocked_modules",
             "UPDATE docperm.settings SET enable_password_policy = false",
             "INSERT INTO docperm.login_providers (name, enabled) VALUES ('Mine', false)",
             "INSERT INTO docperm.rights (name) VALUES ('fly')",
@@ -326,6 +352,11 @@ fn an_ordinary_user_has_his_own_record_and_nothing_of_it_that_decides() {
         "UPDATE docperm.users SET last_active = 'infinity'",
         "UPDATE docperm.users SET username = 'bob@erp.test'",
         "UPDATE docperm.users SET mobile_no = 'Administrator'",
+        "DELETE FROM docperm.user_blocked_modules",
+        "INSERT INTO docperm.user_role_profiles VALUES ('ann@erp.test', 'Wardens')",
+        "INSERT INTO docperm.user_emails VALUES ('ann@erp.test', 'Support')",
+        "INSERT INTO docperm.role_profile_roles VALUES ('Clerks', 'System Manager')",
+        "INSERT INTO docperm.page_roles VALUES ('any', 'Clerk')",
         "SELECT docperm.share('Company', 'A', 'bob@erp.test')",
         "SELECT docperm.share('User', 'ann@erp.test', 'bob@erp.test', '{write}')",
         "SELECT docperm.set_password('bob@erp.test', 'correct horse battery staple')",

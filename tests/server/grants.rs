@@ -58,11 +58,23 @@ fn administration() -> Vec<String> {
     .to_vec();
     for table in [
         "login_providers",
+        "module_profile_blocks",
+        "module_profiles",
+        "modules",
+        "page_roles",
+        "pages",
+        "report_roles",
+        "reports",
         "rights",
         "role_permissions",
+        "role_profile_roles",
+        "role_profiles",
         "roles",
         "shares",
+        "user_blocked_modules",
+        "user_emails",
         "user_permissions",
+        "user_role_profiles",
         "user_roles",
         "users",
     ] {
