@@ -28,8 +28,7 @@ INSERT INTO docperm.rights (name, standard) VALUES
     ('share',  true),
     ('print',  true),
     ('email',  true),
-    ('set_user_permissions', true),
-    ('impersonate', true);
+    ('set_user_permissions', true);
 
 
 CREATE FUNCTION docperm._guard_right() RETURNS trigger

@@ -28,6 +28,7 @@ impl Site {
              INSERT INTO company VALUES ('A'), ('B');
              SELECT docperm.protect('company', 'Company');
              UPDATE docperm.settings SET argon2_memory_kib = 8, argon2_iterations = 1;
+             INSERT INTO docperm.rights (name) VALUES ('impersonate');
              INSERT INTO docperm.roles (name) VALUES ('Secretary'), ('Warden'), ('Dormant'), ('Support');",
         );
         w.user(MANAGER, &["System Manager"]);
@@ -426,7 +427,10 @@ fn whoever_acts_as_another_gains_nothing_that_lasts_and_is_named_in_the_log() {
     );
 
     // A System Manager does not raise himself by acting as a second one.
-    site.w.sql("INSERT INTO docperm.user_roles VALUES ('manager@erp.test', 'Support')");
+    site.w.sql(
+        "DELETE FROM docperm.user_role_profiles;
+         INSERT INTO docperm.user_roles VALUES ('manager@erp.test', 'Support')",
+    );
     let as_second = |site: &Site| {
         let mut client = site.connect(MANAGER);
         one(&mut client, "SELECT docperm.impersonate('second@erp.test', 'to help myself')");
@@ -558,7 +562,7 @@ fn rows_are_not_copied_in() {
 fn a_superuser_administers_as_before() {
     let mut site = Site::new();
     site.w.sql(
-        "INSERT INTO docperm.user_roles VALUES ('Administrator', 'Clerk'), ('manager@erp.test', 'Clerk');
+        "INSERT INTO docperm.user_roles VALUES ('Administrator', 'Clerk'), ('second@erp.test', 'Clerk');
          UPDATE docperm.users SET db_role = 'somebody' WHERE name = 'Administrator';
          INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('Company', 'Guest', '{read}');
          DELETE FROM docperm.user_permissions;

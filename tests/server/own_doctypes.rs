@@ -192,7 +192,7 @@ fn an_ordinary_user_sees_and_edits_his_own_record() {
 #[test]
 fn a_right_on_the_doctype_user_lets_its_holder_act_as_others() {
     let (mut w, people) = site();
-    w.sql("INSERT INTO docperm.roles (name) VALUES ('Support'); INSERT INTO docperm.user_roles VALUES ('bob@erp.test', 'Support')");
+    w.sql("INSERT INTO docperm.rights (name) VALUES ('impersonate'); INSERT INTO docperm.roles (name) VALUES ('Support'); INSERT INTO docperm.user_roles VALUES ('bob@erp.test', 'Support')");
     let mut c = connect(&w, &people, BOB);
     assert_eq!(refused_with(&mut c, "SELECT docperm.impersonate('ann@erp.test', 'to help')"), "42501");
     w.rule("User", "Support", "{read,impersonate}");

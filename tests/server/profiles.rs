@@ -222,7 +222,7 @@ fn two_who_change_at_the_same_time_do_not_miss_each_other() {
     ];
     let agree = "WITH named AS (SELECT DISTINCT p.user_name, r.role FROM docperm.user_role_profiles p
                                   JOIN docperm.role_profile_roles r USING (role_profile)),
-                      held AS (SELECT h.* FROM docperm.user_roles h
+                      held AS (SELECT h.user_name, h.role FROM docperm.user_roles h
                                 WHERE h.user_name IN (SELECT user_name FROM docperm.user_role_profiles))
                  (TABLE named EXCEPT TABLE held) UNION ALL (TABLE held EXCEPT TABLE named)";
     let mut w = world();

@@ -130,7 +130,7 @@ fn a_restored_session_replica_or_not_is_noticed() {
 fn impersonated() -> (World, String, String) {
     let mut w = world();
     w.user(BOSS, &["Reader", "Support"]);
-    w.sql(&format!("SELECT docperm.set_password('{BOSS}', '{RIGHT}', false)"));
+    w.sql(&format!("INSERT INTO docperm.rights (name) VALUES ('impersonate'); SELECT docperm.set_password('{BOSS}', '{RIGHT}', false)"));
     w.rule("User", "Support", "{read,impersonate}");
     let mut c = w.app();
     let own = log_in(&mut c, BOSS, RIGHT).unwrap();

@@ -118,7 +118,10 @@ fn protection(case: &Case) -> String {
     let mut sql: String =
         parents.into_iter().chain(children).map(|(name, doctype)| protect(case, name, doctype)).collect();
     for doctype in without_table(case) {
-        sql += &format!("INSERT INTO docperm.doctypes (name) VALUES ({});\n", literal(doctype));
+        sql += &format!(
+            "INSERT INTO docperm.doctypes (name) VALUES ({}) ON CONFLICT DO NOTHING;\n",
+            literal(doctype)
+        );
     }
     // What stands for a field that may always be saved.
     for (name, _) in doctypes.iter().filter(|(_, doctype)| doctype.is_submittable) {
