@@ -136,6 +136,8 @@ BEGIN
           LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid
                                               AND t.tgname  = 'zz_docperm_write_document'
          WHERE NOT c.relispartition
+           -- A trigger there would be in no dump; sql/delegation.sql has docperm's own.
+           AND NOT docperm._is_own(c.oid)
            AND (d.name = changed
                 OR d.parent_column IS NOT NULL AND coalesce(d.parent_doctype, changed) = changed)
            -- Making them anew waits for all who use the table: not without need.

@@ -186,32 +186,37 @@ CREATE FUNCTION docperm._keep_own_field() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF docperm._restoring() THEN
-            UPDATE docperm.doctype_fields AS f
-               SET ignore_user_permissions = NEW.ignore_user_permissions,
-                   permlevel               = NEW.permlevel,
-                   requires_select         = NEW.requires_select
-              FROM docperm.doctypes AS d
-             WHERE f.doctype     = NEW.doctype
-               AND f.column_name = NEW.column_name
-               AND d.name        = NEW.doctype
-               AND docperm._is_own(d.relation);
-            IF FOUND THEN
-                RETURN NULL;
-            END IF;
+    IF NOT EXISTS (SELECT FROM docperm.doctypes AS d WHERE d.name IN (NEW.doctype, OLD.doctype) AND docperm._is_own(d.relation)) THEN
+        IF TG_OP = 'DELETE' THEN
+            RETURN OLD;
         END IF;
         RETURN NEW;
     END IF;
 
-    -- A field that is left out of a dump would come back with what docperm brings for it.
-    IF EXISTS (SELECT FROM docperm.doctypes AS d WHERE d.name = OLD.doctype AND docperm._is_own(d.relation)) THEN
+    IF TG_OP = 'INSERT' AND docperm._restoring() THEN
+        UPDATE docperm.doctype_fields AS f
+           SET ignore_user_permissions = NEW.ignore_user_permissions,
+               permlevel               = NEW.permlevel
+         WHERE f.doctype     = NEW.doctype
+           AND f.column_name = NEW.column_name;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    -- A field that is left out of a dump would come back with what docperm brings for it, and
+    -- triggers on these tables would be in no dump.
+    IF TG_OP = 'DELETE'
+       OR NEW.requires_select
+       OR NEW.allow_on_submit
+       OR TG_OP = 'UPDATE' AND (NEW.doctype, NEW.column_name, NEW.link_to) IS DISTINCT FROM (OLD.doctype, OLD.column_name, OLD.link_to) THEN
         RAISE EXCEPTION USING
             ERRCODE = '22023',
-            MESSAGE = format('field "%s" of doctype "%s" is docperm''s own and stays', OLD.column_name, OLD.doctype),
+            MESSAGE = format('field "%s" of doctype "%s" is docperm''s own and stays as it is',
+                             coalesce(OLD.column_name, NEW.column_name), coalesce(OLD.doctype, NEW.doctype)),
             HINT    = 'docperm.set_field() changes its level and whether it ignores user permissions.';
     END IF;
-    RETURN OLD;
+    RETURN NEW;
 END
 $$;
 
@@ -219,7 +224,7 @@ COMMENT ON FUNCTION docperm._keep_own_field() IS
     'Internal: trigger that keeps the fields of docperm''s own doctypes; what can be changed of them, a restored row changes';
 
 CREATE TRIGGER keep_own
-    BEFORE INSERT OR DELETE ON docperm.doctype_fields
+    BEFORE INSERT OR UPDATE OR DELETE ON docperm.doctype_fields
     FOR EACH ROW EXECUTE FUNCTION docperm._keep_own_field();
 
 

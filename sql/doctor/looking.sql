@@ -16,7 +16,9 @@ BEGIN ATOMIC
       FROM docperm.doctypes AS d
      CROSS JOIN LATERAL unnest(d.relation || d.partitions) AS t (relation)
       JOIN pg_catalog.pg_class AS c ON c.oid = t.relation
-     WHERE d.relation IS NOT NULL;
+     WHERE d.relation IS NOT NULL
+       -- docperm's own come with CREATE EXTENSION, and do not have what others have.
+       AND NOT docperm._is_own(d.relation);
 END;
 
 COMMENT ON FUNCTION docperm._protected_tables() IS

@@ -102,6 +102,7 @@ BEGIN ATOMIC
       JOIN docperm._rules_in_force() AS p ON p.role = r.name
      WHERE NOT r.disabled
        AND r.name NOT IN ('Administrator', 'All', 'Desk User', 'Guest')
+       AND NOT p.shipped
        AND NOT EXISTS (SELECT
                          FROM docperm.user_roles AS h
                          JOIN docperm.users      AS u ON u.name = h.user_name

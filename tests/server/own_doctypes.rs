@@ -251,6 +251,8 @@ fn what_comes_with_docperm_stays_and_gives_way_to_custom_rules() {
         "SELECT docperm.protect('docperm.users', 'User')",
         "SELECT docperm.protect('company', 'User')",
         "DELETE FROM docperm.doctype_fields WHERE doctype = 'User'",
+        "SELECT docperm.set_field('Has Role', 'role', requires_select => true)",
+        "SELECT docperm.set_field('User', 'bio', link_to => 'Role'), docperm.set_field('Has Role', 'role', link_to => '')",
         "INSERT INTO docperm.shares (doctype, document, user_name, rights) VALUES ('User', 'ann@erp.test', 'bob@erp.test', '{write}')",
     ] {
         assert_eq!(refused_with(&mut w.admin, statement), "22023", "{statement}");
