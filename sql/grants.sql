@@ -51,7 +51,8 @@ BEGIN ATOMIC
                    ('SELECT, UPDATE',                 'settings'),
                    ('SELECT',                         'doctypes'),
                    ('SELECT',                         'doctype_fields'),
-                   ('SELECT',                         'activity_log')) AS g (privileges, name)
+                   ('SELECT',                         'activity_log'),
+                   ('SELECT',                         'permission_log')) AS g (privileges, name)
     UNION ALL
     -- All of a session but the hash of its token.
     SELECT 'SELECT (id, user_name, created_at, last_active, expires_at, client_address, impersonated_by, returns_to)',

@@ -92,6 +92,7 @@ SELECT docperm._own_doctype('docperm.doctype_fields',   'DocField',           pa
 -- docperm alone writes these.
 SELECT docperm._own_doctype('docperm.sessions',         'Session',            'id', owner_column => 'user_name', read_only => true);
 SELECT docperm._own_doctype('docperm.activity_log',     'Activity Log',       'id', owner_column => 'user_name', read_only => true);
+SELECT docperm._own_doctype('docperm.permission_log',   'Permission Log',     'id', read_only => true);
 
 
 -- The rules that come with them -----------------------------------------------------------
@@ -125,7 +126,8 @@ SELECT - row_number() OVER (), v.doctype, v.role, v.permlevel, v.if_owner, v.rig
             ('Session',          'System Manager', 0, false, '{select,read,report,export,print,email}'),
             ('Session',          'All',            0, true,  '{read}'),
             ('Activity Log',     'System Manager', 0, false, '{select,read,report,export,print,email}'),
-            ('Activity Log',     'All',            0, true,  '{read}')
+            ('Activity Log',     'All',            0, true,  '{read}'),
+            ('Permission Log',   'System Manager', 0, false, '{select,read,report,export,print,email}')
        ) AS v (doctype, role, permlevel, if_owner, rights);
 
 

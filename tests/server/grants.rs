@@ -51,6 +51,7 @@ fn administration() -> Vec<String> {
         "table activity_log select",
         "table doctype_fields select",
         "table doctypes select",
+        "table permission_log select",
         "table settings select",
         "table settings update",
     ]
