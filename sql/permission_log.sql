@@ -204,7 +204,7 @@ BEGIN
     INSERT INTO docperm.permission_log (changed_by, impersonated_by, db_role, is_superuser,
                                         object_type, object_name, action, row_key, changes)
       WITH reset AS MATERIALIZED (
-               SELECT g.doctype, jsonb_agg(to_jsonb(g) - '{doctype,custom}'::text[] ORDER BY g.role, g.permlevel, g.if_owner) AS rules
+               SELECT g.doctype, jsonb_agg(to_jsonb(g) - '{doctype,custom,id,shipped}'::text[] ORDER BY g.role, g.permlevel, g.if_owner) AS rules
                  FROM gone AS g
                 WHERE g.custom
                   AND     EXISTS (SELECT FROM docperm.role_permissions AS p WHERE p.doctype = g.doctype AND NOT p.custom)
@@ -218,7 +218,7 @@ BEGIN
      UNION ALL
     SELECT author.changed_by, author.impersonated_by, author.db_role, author.is_superuser,
            TG_ARGV[0], g.doctype, 'Removed', jsonb_build_object('doctype', g.doctype, 'role', g.role, 'permlevel', g.permlevel, 'if_owner', g.if_owner, 'custom', g.custom),
-           (SELECT jsonb_object_agg(c.key, jsonb_build_object('from', c.value, 'to', NULL)) FROM jsonb_each(to_jsonb(g)) AS c)
+           (SELECT jsonb_object_agg(c.key, jsonb_build_object('from', c.value, 'to', NULL)) FROM jsonb_each(to_jsonb(g) - '{id,shipped}'::text[]) AS c)
       FROM gone AS g
      WHERE NOT (g.custom AND g.doctype IN (SELECT r.doctype FROM reset AS r));
     RETURN NULL;

@@ -19,7 +19,7 @@ BEGIN
           FROM (VALUES
               -- table                    object type             object's name     columns that tell its rows apart              user's name  not logged                  by row
               ('users',                 'User',                 'name',           '{name}',                                     'name',      personal,                   true),
-              ('user_roles',            'Has Role',             'user_name',      '{user_name,role}',                           'user_name', '{id}',                     false),
+              ('user_roles',            'Has Role',             'user_name',      '{user_name,role}',                           'user_name', '{}',                       false),
               ('user_role_profiles',    'User Role Profile',    'user_name',      '{user_name,role_profile}',                   'user_name', '{}',                       false),
               ('user_blocked_modules',  'Block Module',         'user_name',      '{user_name,module}',                         'user_name', '{}',                       false),
               ('user_permissions',      'User Permission',      'user_name',      '{user_name,allow,for_value,applicable_for}', 'user_name', '{}',                       false),
@@ -28,7 +28,7 @@ BEGIN
               ('api_keys',              'API Key',              'user_name',      '{api_key,user_name}',                        'user_name', '{secret_hash,created_at}', false),
               ('roles',                 'Role',                 'name',           '{name}',                                     NULL,        '{}',                       false),
               ('rights',                'Permission Type',      'name',           '{name}',                                     NULL,        '{}',                       false),
-              ('role_permissions',      'Role Permission',      'doctype',        '{doctype,role,permlevel,if_owner,custom}',   NULL,        '{id,shipped}',             false),
+              ('role_permissions',      'Role Permission',      'doctype',        '{doctype,role,permlevel,if_owner,custom}',   NULL,        '{shipped}',                false),
               ('role_profiles',         'Role Profile',         'name',           '{name}',                                     NULL,        '{}',                       false),
               ('role_profile_roles',    'Role Profile Role',    'role_profile',   '{role_profile,role}',                        NULL,        '{}',                       false),
               ('separation_of_duties',  'Separation of Duties', 'role_a',         '{role_a,role_b}',                            NULL,        '{}',                       false),
