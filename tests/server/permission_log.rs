@@ -481,8 +481,8 @@ fn who_shuts_himself_out_is_written_down_too() {
         let before = mark(&mut w);
         c.batch_execute("BEGIN").unwrap();
         // A policy would have asked who acts.
-        let end = crate::support::literal(end);
-        c.batch_execute(&format!("SELECT docperm.whoami(); SELECT by_superuser({end})")).unwrap();
+        let end = format!("SELECT by_superuser({})", crate::support::literal(end));
+        c.batch_execute(&format!("SELECT docperm.whoami(); {end}")).unwrap();
         // He does nothing more by that session.
         assert_eq!(
             refused_with(&mut c, "INSERT INTO docperm.roles (name) VALUES ('Late')"),
