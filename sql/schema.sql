@@ -116,9 +116,9 @@ AS $$
 DECLARE
     untouched boolean;
 BEGIN
-    EXECUTE (SELECT format('SELECT %s',
-                           string_agg(format('($1).%I IS NOT DISTINCT FROM (%s)', a.attname,
-                                             coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL')), ' AND '))
+    EXECUTE (SELECT format('SELECT true %s',
+                           string_agg(format('AND ($1).%I IS NOT DISTINCT FROM (%s)', a.attname,
+                                             coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL')), ' '))
                FROM pg_catalog.pg_type         AS t
                JOIN pg_catalog.pg_attribute    AS a ON a.attrelid = t.typrelid
           LEFT JOIN pg_catalog.pg_attrdef      AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
@@ -143,7 +143,8 @@ CREATE FUNCTION docperm._replace_stand_in() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF docperm._restoring() AND docperm._restore_row(NEW) THEN
+    -- What comes may be a stand-in itself, made by who did not see the true row in time.
+    IF docperm._restoring() AND docperm._restore_row(NEW, $condition$docperm._is_untouched(t, '{name,disabled}')$condition$) THEN
         RETURN NULL;
     END IF;
     RETURN NEW;

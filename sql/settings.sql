@@ -88,9 +88,9 @@ COMMENT ON COLUMN docperm.settings.allow_sign_up IS
 COMMENT ON COLUMN docperm.settings.default_portal_role IS
     'Role of who signs up; it has to be one without desk access';
 COMMENT ON COLUMN docperm.settings.max_signups_allowed_per_hour IS
-    'When so many users were made within an hour, nobody signs up';
+    'When so many users were made within an hour, nobody signs up; 0: any number';
 COMMENT ON COLUMN docperm.settings.max_users_created_per_hour IS
-    'When so many users were made within an hour, docperm.create_user() makes no more, unless a superuser of the database calls it';
+    'When so many users were made within an hour, docperm.create_user() makes no more, unless a superuser of the database calls it; 0: any number';
 
 COMMENT ON COLUMN docperm.settings.enable_password_policy IS
     'New passwords must have the score and the length below';

@@ -76,7 +76,10 @@ const LIFE: &str = r#"
     INSERT INTO docperm.module_profiles VALUES ('Sellers');
     INSERT INTO docperm.module_profile_blocks VALUES ('Sellers', 'HR');
     INSERT INTO docperm.user_blocked_modules VALUES ('bob@erp.test', 'HR');
-    UPDATE docperm.users SET module_profile = 'Sellers' WHERE name = 'kim@erp.test';
+    UPDATE docperm.users SET module_profile = 'Sellers', gender = 'f', birth_date = '1990-02-03', desk_theme = 'Dark', timeline = false,
+                             time_zone = 'Europe/Berlin', thread_notify = false WHERE name = 'kim@erp.test';
+    UPDATE docperm.users SET first_name = 'Root', mute_sounds = true WHERE name = 'Administrator';
+    UPDATE docperm.settings SET default_portal_role = 'Owner';
     INSERT INTO docperm.role_profiles VALUES ('Owners');
     INSERT INTO docperm.role_profile_roles VALUES ('Owners', 'Owner');
     INSERT INTO docperm.user_role_profiles VALUES ('kim@erp.test', 'Owners');

@@ -57,4 +57,5 @@ mod sessions;
 mod shares;
 mod support;
 mod two_factor;
+mod user_administration;
 mod users;
