@@ -313,6 +313,15 @@ fn goes_on(server: &Server, database: &str, app_role: &str) {
     );
     assert_eq!(names(&mut app, "SELECT name FROM company"), ["A", "A-sub", "B"]);
     assert_eq!(names(&mut app, "SELECT id FROM ledger_3"), ["21", "23"]);
+    // Profiles are followed.
+    docperm_testkit::run(
+        &mut admin,
+        "DELETE FROM docperm.role_profile_roles WHERE role = 'Owner';
+         DELETE FROM docperm.module_profile_blocks;",
+    );
+    let followed = "SELECT role FROM docperm.user_roles WHERE user_name = 'kim@erp.test'
+                    UNION ALL SELECT module FROM docperm.user_blocked_modules WHERE user_name = 'kim@erp.test'";
+    assert!(names(&mut admin, followed).is_empty());
 }
 
 /// A file that goes when this does, a directory's content included.
