@@ -178,6 +178,43 @@ CREATE TRIGGER redress_rows
     EXECUTE FUNCTION docperm._redress_rows();
 
 
+-- The steps of a document's life as verbs --------------------------------------------------
+
+-- They are statements that the caller could write himself: they run with his privileges,
+-- and policies and the row trigger decide.
+
+CREATE FUNCTION docperm.submit(doctype text, document text) RETURNS void
+    LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'docperm_submit_wrapper';
+
+COMMENT ON FUNCTION docperm.submit(text, text) IS
+    'Submits a draft, for which the user needs the rights write and submit on it. Errors: 42501 a right is missing, or there is no such document that he may read; 55000 it is no draft; 22023 the doctype has no docstatus_column; 42704 unknown doctype';
+
+
+CREATE FUNCTION docperm.cancel(doctype text, document text) RETURNS void
+    LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'docperm_cancel_wrapper';
+
+COMMENT ON FUNCTION docperm.cancel(text, text) IS
+    'Cancels a submitted document, for which the user needs the rights write and cancel on it. From then on it stays as it is. Errors as of docperm.submit()';
+
+
+CREATE FUNCTION docperm.discard(doctype text, document text) RETURNS void
+    LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'docperm_discard_wrapper';
+
+COMMENT ON FUNCTION docperm.discard(text, text) IS
+    'Gives a draft up: it becomes cancelled without ever having been submitted, for which the user needs the right write on it. Errors as of docperm.submit()';
+
+
+CREATE FUNCTION docperm.amend(doctype text, document text) RETURNS text
+    LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'docperm_amend_wrapper';
+
+COMMENT ON FUNCTION docperm.amend(text, text) IS
+    'Makes a new draft of a cancelled document, with its rows in child tables, and returns its name: NAME-1, NAME-2 where the key is a text, otherwise what the key''s default makes. The user needs the rights read and amend on the document, and create. A document is amended once. Errors as of docperm.submit(); 22023 also if the doctype has no amended_from_column';
+
+
 -- Privileges -----------------------------------------------------------------------------
 
 REVOKE ALL ON FUNCTION
@@ -188,3 +225,17 @@ REVOKE ALL ON FUNCTION
     docperm._undress_rows(regclass),
     docperm._write_document()
 FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION
+    docperm.amend(text, text),
+    docperm.cancel(text, text),
+    docperm.discard(text, text),
+    docperm.submit(text, text)
+FROM PUBLIC;
+
+GRANT EXECUTE ON FUNCTION
+    docperm.amend(text, text),
+    docperm.cancel(text, text),
+    docperm.discard(text, text),
+    docperm.submit(text, text)
+TO PUBLIC;

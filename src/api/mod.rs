@@ -1,10 +1,12 @@
 //! The functions that sql/ declares for users: thin, one file a subject.
 
 mod access;
+mod amend;
 mod doctor;
 mod explain;
 mod findable;
 mod identity;
+mod lifecycle;
 mod link_options;
 mod login;
 mod login_providers;

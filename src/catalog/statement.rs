@@ -123,6 +123,52 @@ pub fn run_as_owner(
     }
 }
 
+/// What a statement has come to.
+pub struct Done {
+    /// How many rows it has written.
+    pub touched: u64,
+    /// The rows that it returns.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+/// Runs a statement that the caller could send himself: as the current role, with the session's settings.
+pub fn run_as_caller(sql: &str, arguments: &[Argument]) -> Done {
+    let c_sql = CString::new(sql).expect("statements have no NUL");
+    let mut types: Vec<_> = arguments.iter().map(Argument::type_oid).collect();
+    // SAFETY: the connection is closed at the end, or by the end of a transaction that fails; arguments live in its memory
+    // and are of the types that are named.
+    unsafe {
+        succeed(pg_sys::SPI_connect());
+        let mut values: Vec<_> =
+            arguments.iter().map(|argument| argument.datum().unwrap_or(pg_sys::Datum::from(0))).collect();
+        succeed(pg_sys::SPI_execute_with_args(
+            c_sql.as_ptr(),
+            types.len() as _,
+            types.as_mut_ptr(),
+            values.as_mut_ptr(),
+            std::ptr::null(),
+            false,
+            0,
+        ));
+        let done = Done { touched: pg_sys::SPI_processed, rows: result() };
+        succeed(pg_sys::SPI_finish());
+        done
+    }
+}
+
+/// The condition that the column of the table `t` holds the value that a text stands for. Whatever the session's search path
+/// is, values compare as those of the column's type do.
+pub fn holds(table: &Table, column: &str, text: &str) -> String {
+    let attribute = table.registered_attribute(column, &table.name());
+    let equality = super::values::Equality::of_type(attribute.atttypid);
+    format!(
+        "t.{} {} {text}::pg_catalog.text::{}",
+        super::values::quoted(column),
+        super::values::qualified_operator(equality.operator),
+        super::values::type_name(equality.operand)
+    )
+}
+
 /// The rows of the statement that was run last.
 unsafe fn result() -> Vec<Vec<Option<String>>> {
     // SAFETY: within the connection that ran it; a statement that returns nothing has no table of rows.

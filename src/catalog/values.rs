@@ -168,6 +168,30 @@ pub fn literal(text: &str) -> String {
         .into_owned()
 }
 
+/// A type as a statement writes it, whatever the search path is.
+pub fn type_name(type_oid: pg_sys::Oid) -> String {
+    // SAFETY: a look-up; what comes back is a new string.
+    unsafe { std::ffi::CStr::from_ptr(pg_sys::format_type_be_qualified(type_oid)) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// An operator as a statement writes it, whatever the search path is.
+pub fn qualified_operator(operator: pg_sys::Oid) -> String {
+    // SAFETY: a look-up of an operator that exists, let go of when it has been read.
+    let (schema, name) = unsafe {
+        let cache = pg_sys::SysCacheIdentifier::OPEROID as _;
+        let tuple = pg_sys::SearchSysCache1(cache, operator.into());
+        let form: *const pg_sys::FormData_pg_operator = pg_sys::GETSTRUCT(tuple).cast();
+        let schema = std::ffi::CStr::from_ptr(pg_sys::get_namespace_name((*form).oprnamespace));
+        let schema = schema.to_string_lossy().into_owned();
+        let name = std::ffi::CStr::from_ptr((*form).oprname.data.as_ptr()).to_string_lossy().into_owned();
+        pg_sys::ReleaseSysCache(tuple);
+        (schema, name)
+    };
+    format!("OPERATOR({}.{name})", quoted(&schema))
+}
+
 /// One of docperm's own functions; InvalidOid if there is none.
 pub fn own_function(name: &std::ffi::CStr, types: &mut [pg_sys::Oid]) -> pg_sys::Oid {
     // SAFETY: a look-up by qualified name and argument types.

@@ -308,7 +308,9 @@ fn act(verdict: &mut Verdict, actor: &mut Actor, case: &Case, action: &Action) {
             let with = sql_value(&action.values["user"]);
             format!("SELECT docperm.share({}, {name}, user_name => {with})", literal(&action.doctype))
         }
-        "submit" | "cancel" | "amend" => return verdict.comes_later(),
+        verb @ ("submit" | "cancel" | "amend") => {
+            format!("SELECT docperm.{verb}({}, {name})", literal(&action.doctype))
+        }
         other => panic!("unknown action {other}"),
     };
 

@@ -25,6 +25,8 @@ mod hardening;
 mod levels;
 mod levels_acceptance;
 mod levels_attacks;
+mod lifecycle;
+mod lifecycle_races;
 mod link_options;
 mod link_targets;
 mod log_secrecy;

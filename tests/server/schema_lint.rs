@@ -7,10 +7,12 @@ use docperm_testkit::{Database, server};
 /// by policies.
 const FOR_EVERYBODY: &[&str] = &[
     "access_review",
+    "amend",
     "apply_access_review",
     "apply_user_permission",
     "can_open_page",
     "can_run_report",
+    "cancel",
     "change_password",
     "clear_activity_log",
     "clear_permission_log",
@@ -24,6 +26,7 @@ const FOR_EVERYBODY: &[&str] = &[
     "delete_user",
     "disable_dormant_users",
     "disable_user",
+    "discard",
     "doctor",
     "dormant_users",
     "enable_user",
@@ -65,6 +68,7 @@ const FOR_EVERYBODY: &[&str] = &[
     "share_report",
     "show_permissions",
     "start_access_review",
+    "submit",
     "uncertified_access",
     "unlock",
     "unrestricted_users",

@@ -28,6 +28,8 @@ const SHARE_IMPLIES: &str = "the row was written past the checks that make a sha
 const WHERE_READS: &str = "a statement that picks its row with WHERE reads it, and PostgreSQL asks for the right to; \
                            has_permission, and statements without WHERE, answer as Frappe does";
 const FOREIGN_KEYS: &str = "he may delete it; whether anything refers to it is the concern of foreign keys";
+const AMEND: &str =
+    "the right amend is enforced; Frappe checks it in its user interface alone, and create suffices";
 const DESK_ACCESS: &str =
     "a disabled role is not held and gives no desk access; Frappe notices when the user is saved next";
 const JOINS: &str =
@@ -63,6 +65,8 @@ pub const DIFFERENCES: &[Difference] = &[
                  instead: "read write submit print email", reason: SHARE_IMPLIES },
     Difference { cases: &["53", "54"], user: "sharesub@x.test", doctype: "OR Sub", about: "doctype",
                  instead: "read write submit print email", reason: SHARE_IMPLIES },
+    Difference { cases: &["53", "54"], user: "sharesub@x.test", doctype: "OR Sub", about: "submit S1",
+                 instead: "allowed", reason: SHARE_IMPLIES },
     Difference { cases: &["53", "54"], user: "sharesub@x.test", doctype: "OR Sub", about: "save S1",
                  instead: "allowed: owner=Administrator", reason: SHARE_IMPLIES },
 
@@ -80,6 +84,10 @@ pub const DIFFERENCES: &[Difference] = &[
 
     Difference { cases: &["37"], user: "Administrator", doctype: "OR Order", about: "SELECT customer",
                  instead: "shown", reason: EVERY_LEVEL },
+    Difference { cases: &["29"], user: "own@x.test", doctype: "OR Sub", about: "amend S2A",
+                 instead: "refused", reason: AMEND },
+    Difference { cases: &["29"], user: "own@x.test", doctype: "OR Sub", about: "amend S2o",
+                 instead: "refused", reason: AMEND },
 
     Difference { cases: &["45"], user: "r2@x.test", doctype: "User", about: "user_type",
                  instead: "Website User", reason: DESK_ACCESS },

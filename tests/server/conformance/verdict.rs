@@ -22,7 +22,6 @@ pub struct Verdict {
     /// The differences decided for this case, and how often each came up.
     differences: Vec<(&'static Difference, usize)>,
     compared: usize,
-    later: usize,
     failures: Vec<String>,
 }
 
@@ -30,7 +29,7 @@ impl Verdict {
     pub fn new(case: &'static str) -> Verdict {
         let number = &case[..2];
         let here = DIFFERENCES.iter().filter(|difference| difference.cases.contains(&number));
-        Verdict { case, differences: here.map(|d| (d, 0)).collect(), compared: 0, later: 0, failures: vec![] }
+        Verdict { case, differences: here.map(|d| (d, 0)).collect(), compared: 0, failures: vec![] }
     }
 
     /// What docperm has to answer where Frappe answered `frappe`.
@@ -57,11 +56,6 @@ impl Verdict {
         }
     }
 
-    /// An action of a part of the model that this version does not have.
-    pub fn comes_later(&mut self) {
-        self.later += 1;
-    }
-
     /// One line about the case, past the capture of test output. Panics if anything disagreed.
     pub fn finish(mut self) {
         for (difference, _) in self.differences.iter().filter(|(_, met)| *met == 0) {
@@ -69,11 +63,10 @@ impl Verdict {
             self.failures.push(format!("{user}, {doctype}, {about}: differs no more, though \"{reason}\""));
         }
         let decided: usize = self.differences.iter().map(|(_, met)| met).sum();
-        let Verdict { case, compared, later, failures, .. } = self;
+        let Verdict { case, compared, failures, .. } = self;
         let failed = failures.len();
-        let line = format!(
-            "{case}: {compared} comparisons, {decided} decided differences, {later} left, {failed} failed\n"
-        );
+        let line =
+            format!("{case}: {compared} comparisons, {decided} decided differences, {failed} failed\n");
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         assert!(failures.is_empty(), "{case}\n{}", failures.join("\n"));
     }
