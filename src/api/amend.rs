@@ -2,6 +2,8 @@
 //!
 //! It is made of INSERTs that run as the caller: his privileges, the policies and the row trigger decide.
 
+use std::collections::HashSet;
+
 use pgrx::pg_sys;
 
 use super::lifecycle::Target;
@@ -9,9 +11,9 @@ use crate::catalog::document::{self, Name};
 use crate::catalog::scan::{NewestSnapshot, Table, attribute_name};
 use crate::catalog::statement::{Argument, holds, run_as_caller};
 use crate::catalog::values;
-use crate::fault::Fault;
+use crate::fault::{Fault, OrRaise};
 use crate::rules::lifecycle::{State, amendment_names};
-use crate::rules::{Doctype, Facts, Levels, Parentage};
+use crate::rules::{Doctype, Parentage};
 
 /// `docperm.amend(text, text) returns text`
 #[pgrx::pg_extern(sql = false)]
@@ -53,11 +55,11 @@ fn copy_document(target: &Target, key: &str) -> String {
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let levels = Open::of(target);
+    let closed = closed(target, &target.doctype);
     let copied = table.attributes().iter().filter(|attribute| {
         is_stored(attribute)
             && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
-            && levels.include(definition, attribute)
+            && !closed.contains(attribute_name(attribute))
     });
     let mut columns: Vec<String> =
         copied.map(|attribute| values::quoted(attribute_name(attribute))).collect();
@@ -151,11 +153,11 @@ fn copy_rows_of(target: &Target, child: &Doctype, parentage: &Parentage, key: &s
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let levels = Open::of(target);
+    let closed = closed(target, &child.name);
     let copied = table.attributes().iter().filter(|attribute| {
         is_stored(attribute)
             && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
-            && levels.include(child, attribute)
+            && !closed.contains(attribute_name(attribute))
     });
     let mut columns: Vec<String> =
         copied.map(|attribute| values::quoted(attribute_name(attribute))).collect();
@@ -207,22 +209,12 @@ fn is_stored(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     !attribute.attisdropped && attribute.attgenerated == 0 && attribute.attidentity == 0
 }
 
-/// The levels at which the acting user may both read and write: what he cannot see is not copied for him.
-struct Open(Option<[Levels; 2]>);
-
-impl Open {
-    fn of(target: &Target) -> Self {
-        let authority = &target.authority;
-        let levels = |ptype: &str| {
-            let is_shared = || authority.shares(&target.doctype).granting(ptype).is_some();
-            Levels::of(&authority.site.model, target.definition(), authority.record(), ptype, is_shared)
-        };
-        Open(is_filtered(&target.table).then(|| [levels("read"), levels("create")]))
+/// The columns that the acting user may not both read and write: what he cannot see is not copied for him.
+fn closed(target: &Target, doctype: &str) -> HashSet<String> {
+    if !is_filtered(&target.table) {
+        return HashSet::new();
     }
-
-    fn include(&self, doctype: &Doctype, attribute: &pg_sys::FormData_pg_attribute) -> bool {
-        let level = doctype.permlevel(attribute_name(attribute));
-        let are_open = |levels: &[Levels; 2]| level == 0 || levels.iter().all(|levels| levels.include(level));
-        self.0.as_ref().is_none_or(are_open)
-    }
+    let closed = |ptype| target.authority.closed_columns(doctype, ptype).map_err(Fault::from).or_raise();
+    let (read, create) = (closed("read"), closed("create"));
+    read.iter().chain(create.iter()).map(|closed| closed.column.clone()).collect()
 }

@@ -466,7 +466,7 @@ impl<'t> RowView<'t> {
     }
 
     /// Where it is.
-    pub(super) fn place(&self) -> pg_sys::ItemPointerData {
+    pub fn place(&self) -> pg_sys::ItemPointerData {
         // SAFETY: the tuple is of a scan that goes on.
         unsafe { (*self.tuple).t_self }
     }

@@ -14,8 +14,9 @@ use super::table::{Belonging, GuardedTable, is_text};
 use super::writing::Writing;
 use crate::catalog::document::{self, Name};
 use crate::catalog::row_lock;
+use crate::catalog::scan::NewestSnapshot;
 use crate::catalog::values;
-use crate::fault::{Fault, OrRaise};
+use crate::fault::{Fault, OrRaise, SqlState};
 use crate::rules::lifecycle::{RowChange, State, row_change};
 
 /// A row that is added to a document.
@@ -224,4 +225,46 @@ fn look_at(
         },
     );
     found
+}
+
+/// Whoever submits a document in a transaction that sees an older state submits the rows that he sees, or nothing: rows that
+/// have been changed since would be submitted unseen. Nobody changes any meanwhile, for the document is locked by its UPDATE.
+pub fn require_seen(writing: &Writing, document: &TriggerRow) {
+    // SAFETY: a variable of the backend.
+    if unsafe { pg_sys::XactIsoLevel } < pg_sys::XACT_REPEATABLE_READ as i32 {
+        return;
+    }
+    let (site, doctype) = (&writing.table.site, &writing.table.doctype);
+    let Some(key) = &writing.table.name else { return };
+    let name = Name { text: document.text(key).unwrap_or_default(), is_text: is_text(key) };
+    for child in site.model.doctypes.values().filter(|child| site.relations.contains_key(&child.name)) {
+        let Some(parentage) = child.parentage.as_ref() else { continue };
+        let rows = |snapshot| {
+            let mut rows = vec![];
+            document::find_by(site, &child.name, &parentage.column, &name, snapshot, |row| {
+                let place = row.place();
+                rows.push((
+                    row.table().oid().to_u32(),
+                    place.ip_blkid.bi_hi,
+                    place.ip_blkid.bi_lo,
+                    place.ip_posid,
+                ));
+            });
+            rows.sort();
+            rows
+        };
+        // SAFETY: triggers run with an active snapshot.
+        let seen = unsafe { pg_sys::GetActiveSnapshot() };
+        if parentage.admits(&site.model.doctypes[doctype])
+            && rows(seen) != rows(NewestSnapshot::take().as_raw())
+        {
+            Fault::new(
+                SqlState::ERRCODE_T_R_SERIALIZATION_FAILURE,
+                format!("rows of {} of {} have been changed meanwhile", child.name, writing.told(document)),
+            )
+            .detail("The transaction sees an older state, and would submit rows that it does not see.")
+            .hint("Run the transaction again.")
+            .raise();
+        }
+    }
 }

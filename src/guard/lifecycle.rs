@@ -52,6 +52,9 @@ pub fn updated(writing: &Writing, old: &TriggerRow, new: TriggerRow) -> TriggerR
         if let Some(right) = step.right() {
             require(writing, right, purpose(step), &[old, &new]);
         }
+        if step == Step::Submit {
+            child_rows::require_seen(writing, &new);
+        }
         if step.keeps_columns() {
             require_open_columns(writing, old, &new, &writing.told(old));
         }

@@ -375,7 +375,7 @@ fn what_is_submitted_in_the_same_transaction_or_statement_counts() {
     for row in [
         "INSERT INTO line (parent) VALUES ('D')",
         "DELETE FROM line WHERE parent = 'D'",
-        "UPDATE line SET qty = 9 WHERE parent = 'D'",
+        "UPDATE line SET qty = qty + 1 WHERE parent = 'D'",
     ] {
         assert_outcomes(&w, &format!("{submit}; {row}"), &[(FULL, "55000")]);
         assert_outcomes(&w, &format!("{row}; {submit}"), &[(FULL, "1")]);
@@ -477,6 +477,32 @@ fn who_is_waited_for_is_seen() {
     });
     assert_eq!(one(&mut w.admin, "SELECT count(*)::text FROM line WHERE parent = 'D'"), "3");
     assert_eq!(one(&mut w.admin, "SELECT docstatus::text FROM orders WHERE name = 'D'"), "1");
+}
+
+#[test]
+fn nobody_submits_rows_that_he_does_not_see() {
+    let w = world();
+    let (mut submitter, mut writer) = (w.acting(SUBMITTER), w.acting(WRITER));
+    for isolation in ["REPEATABLE READ", "SERIALIZABLE"] {
+        for rows in [
+            "INSERT INTO line (parent) VALUES ('D')",
+            "UPDATE line SET qty = qty WHERE parent = 'D'",
+            "DELETE FROM line WHERE parent = 'D' AND item IS NULL",
+        ] {
+            submitter
+                .batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; SELECT * FROM line"))
+                .unwrap();
+            writer.batch_execute(rows).unwrap();
+            let refusal = refused_with(&mut submitter, "UPDATE orders SET docstatus = 1 WHERE name = 'D'");
+            assert_eq!(refusal, "40001", "{isolation}: {rows}");
+            submitter.batch_execute("ROLLBACK").unwrap();
+        }
+        submitter.batch_execute(&format!("BEGIN ISOLATION LEVEL {isolation}; SELECT * FROM line")).unwrap();
+        writer.batch_execute("UPDATE orders SET note = 'x' WHERE name = 'E'").unwrap();
+        submitter
+            .batch_execute("UPDATE line SET qty = 5 WHERE parent = 'D'; UPDATE orders SET docstatus = 1 WHERE name = 'D'; ROLLBACK")
+            .unwrap();
+    }
 }
 
 /// Until somebody waits for a lock.

@@ -6,6 +6,7 @@
 
 use crate::chance::Chance;
 use crate::support::{World, attempt, names, one, table};
+use postgres::Client;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -58,8 +59,10 @@ fn no_forbidden_state_is_ever_committed() {
     let outcomes = std::thread::scope(|scope| {
         let sessions: Vec<_> = (0..SESSIONS)
             .map(|number| {
-                let (w, is_over) = (&w, &is_over);
-                scope.spawn(move || session(w, number, is_over))
+                let user = if number == 0 { "clerk@erp.test" } else { "full@erp.test" };
+                let (client, chance, is_over) =
+                    (w.acting(user), Chance(0x9E37_79B9_7F4A_7C15 ^ (number + 1)), &is_over);
+                scope.spawn(move || session(client, chance, is_over))
             })
             .collect();
         let mut observer = w.db.admin();
@@ -105,11 +108,8 @@ fn no_forbidden_state_is_ever_committed() {
 }
 
 /// Works at random until the time is over; how often which outcome came up.
-fn session(w: &World, number: u64, is_over: &AtomicBool) -> BTreeMap<String, usize> {
-    let user = if number == 0 { "clerk@erp.test" } else { "full@erp.test" };
-    let (mut client, mut chance) = (w.acting(user), Chance(0x9E37_79B9_7F4A_7C15 ^ (number + 1)));
+fn session(mut client: Client, mut chance: Chance, is_over: &AtomicBool) -> BTreeMap<String, usize> {
     let mut outcomes = BTreeMap::<String, usize>::new();
-    client.batch_execute("SET deadlock_timeout = '20ms'").unwrap_or_default();
     while !is_over.load(Ordering::Relaxed) {
         let alive = names(
             &mut client,
