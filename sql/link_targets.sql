@@ -50,11 +50,14 @@ BEGIN
                    'FOR EACH STATEMENT EXECUTE FUNCTION docperm._check_link_targets(%L)', relation, doctype);
     EXECUTE format('CREATE TRIGGER docperm_links_changed AFTER UPDATE ON %s REFERENCING OLD TABLE AS before NEW TABLE AS after '
                    'FOR EACH STATEMENT EXECUTE FUNCTION docperm._check_link_targets(%L)', relation, doctype);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_links_set',     relation);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_links_changed', relation);
     -- For what a MERGE moves into another partition. Partitions inherit it.
     SELECT c.relkind = 'p' AND NOT c.relispartition INTO is_root FROM pg_catalog.pg_class AS c WHERE c.oid = relation;
     IF is_root THEN
         EXECUTE format('CREATE TRIGGER docperm_links_merged AFTER INSERT ON %s '
                        'FOR EACH ROW EXECUTE FUNCTION docperm._check_link_targets(%L)', relation, doctype);
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER docperm_links_merged', relation);
     END IF;
 END
 $$;

@@ -546,6 +546,7 @@ BEGIN
         PERFORM docperm._dress_documents(relation, doctype);
     END IF;
     PERFORM docperm._dress_links(relation, doctype);
+    PERFORM docperm._dress_history(relation, doctype);
     -- Partitions inherit this one.
     IF kind.fill_defaults AND NOT is_partition THEN
         EXECUTE format('CREATE TRIGGER docperm_fill_defaults BEFORE INSERT ON %s '
@@ -597,6 +598,7 @@ BEGIN
     PERFORM docperm._undress_documents(relation);
     PERFORM docperm._undress_links(relation);
     PERFORM docperm._undress_rows(relation);
+    PERFORM docperm._undress_history(relation);
 END
 $$;
 

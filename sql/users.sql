@@ -62,6 +62,15 @@ CREATE TABLE docperm.users (
     unsubscribed        boolean NOT NULL DEFAULT false,
     email_signature     text,
 
+    -- Whether and how often the user wants to hear of changes of documents, and of which without asking
+    document_follow_notify     boolean NOT NULL DEFAULT false,
+    document_follow_frequency  text    NOT NULL DEFAULT 'Daily',
+    follow_created_documents   boolean NOT NULL DEFAULT false,
+    follow_commented_documents boolean NOT NULL DEFAULT false,
+    follow_liked_documents     boolean NOT NULL DEFAULT false,
+    follow_shared_documents    boolean NOT NULL DEFAULT false,
+    follow_assigned_documents  boolean NOT NULL DEFAULT false,
+
     creation timestamptz NOT NULL DEFAULT now(),
 
     CONSTRAINT users_pkey            PRIMARY KEY (name),
@@ -71,6 +80,7 @@ CREATE TABLE docperm.users (
     CONSTRAINT users_name_check      CHECK (name <> ''),
     CONSTRAINT users_db_role_check   CHECK (db_role <> ''),
     CONSTRAINT users_user_type_check CHECK (user_type IN ('System User', 'Website User')),
+    CONSTRAINT users_document_follow_frequency_check CHECK (document_follow_frequency IN ('Hourly', 'Daily', 'Weekly')),
     CONSTRAINT users_simultaneous_sessions_check CHECK (simultaneous_sessions >= 0),
     CONSTRAINT users_login_after_check           CHECK (login_after  BETWEEN 0 AND 24),
     CONSTRAINT users_login_before_check          CHECK (login_before BETWEEN 0 AND 24),
@@ -129,6 +139,13 @@ COMMENT ON COLUMN docperm.users.allowed_in_mentions IS 'Others may @mention him'
 COMMENT ON COLUMN docperm.users.unsubscribed        IS 'Wants no mails';
 COMMENT ON COLUMN docperm.users.email_signature     IS 'Goes below the mails that he sends';
 COMMENT ON COLUMN docperm.users.creation            IS 'When the user was made';
+COMMENT ON COLUMN docperm.users.document_follow_notify     IS 'Wants to hear of changes of documents that he follows';
+COMMENT ON COLUMN docperm.users.document_follow_frequency  IS 'How often: Hourly, Daily or Weekly';
+COMMENT ON COLUMN docperm.users.follow_created_documents   IS 'Follows documents that he makes';
+COMMENT ON COLUMN docperm.users.follow_commented_documents IS 'Follows documents that he comments on';
+COMMENT ON COLUMN docperm.users.follow_liked_documents     IS 'Follows documents that he likes';
+COMMENT ON COLUMN docperm.users.follow_shared_documents    IS 'Follows documents that are shared with him';
+COMMENT ON COLUMN docperm.users.follow_assigned_documents  IS 'Follows documents that are assigned to him';
 
 INSERT INTO docperm.users (name, user_type) VALUES
     ('Administrator', 'System User'),

@@ -142,6 +142,11 @@ BEGIN ATOMIC
                       ('docperm_links_set',           l.are_there),
                       ('docperm_links_changed',       l.are_there),
                       ('docperm_links_merged',        l.are_there AND r.relkind = 'p'),
+                      ('docperm_history_insert',      docperm._is_tracked(d.name)),
+                      ('docperm_history_update',      docperm._is_tracked(d.name)),
+                      ('docperm_history_delete',      docperm._is_tracked(d.name)),
+                      ('docperm_history_truncate',    docperm._is_tracked(d.name)),
+                      ('docperm_history_merge',       docperm._is_tracked(d.name) AND r.relkind = 'p'),
                       ('docperm_fill_defaults',       d.fill_defaults),
                       ('zz_docperm_write_document',   docperm._row_trigger_events(d.name, r.relkind = 'p') IS NOT NULL),
                       ('docperm_keep_constants',      docperm._row_trigger_events(d.name, r.relkind = 'p') = 'INSERT')

@@ -3,8 +3,10 @@
 mod access;
 mod amend;
 mod doctor;
+mod document_follow;
 mod explain;
 mod findable;
+mod history;
 mod identity;
 mod lifecycle;
 mod link_options;

@@ -10,12 +10,15 @@
 //! What stands beside documents, kept in step with them when they come, go, or get another name:
 //! - [`shares`] go with their documents and follow them.
 //! - [`orphans`], rows of child tables that a document left behind, do not become another's.
+//! - [`history`] tells what happened to them; [`follows`] are of users who want to hear of it.
 //! - [`links`] lead to documents only that whoever sets them may select.
 //! - [`triggers`] tell them; [`merging`] tells where a trigger's rows are not all there.
 
 mod amendment;
 mod child_rows;
 mod document;
+mod follows;
+mod history;
 pub mod lifecycle;
 mod links;
 mod merging;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
-use super::{links, merging, orphans, shares};
+use super::{history, links, merging, orphans, shares};
 use crate::catalog::cache;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::entry_point::entry_point;
@@ -89,6 +89,28 @@ entry_point! {
             links::check(&call, doctype);
         }
         call.done()
+    }
+}
+
+entry_point! {
+    /// AFTER trigger on the table of a doctype, its argument: for the statement, with transition tables, or for each row that a
+    /// partitioned table's INSERT and DELETE: `docperm._record_changes('Sales Order')`. Writes the history.
+    fn docperm_record_changes / pg_finfo_docperm_record_changes (fcinfo) {
+        let call = TriggerCall::of(fcinfo);
+        if let Some(doctype) = call.argument() {
+            history::record(&call, &cache::site(), doctype);
+        }
+        call.done()
+    }
+}
+
+entry_point! {
+    /// `docperm._note_gone(text)`, strict: closes the history of documents that are not in the doctype's table.
+    fn docperm_note_gone / pg_finfo_docperm_note_gone (fcinfo) {
+        // SAFETY: declared strict with one text.
+        let doctype = unsafe { pgrx::pg_getarg::<&str>(fcinfo, 0) }.unwrap_or_default();
+        history::note_gone(&cache::site(), doctype);
+        pg_sys::Datum::from(0)
     }
 }
 

@@ -46,7 +46,9 @@ const HOUSE: &str = r#"
     INSERT INTO docperm.rights (name) VALUES ('approve');
     UPDATE docperm.settings SET strict_user_permissions = 'blank_links', enable_two_factor_auth = true, otp_issuer_name = 'Acme',
                                 session_idle_timeout = NULL, argon2_memory_kib = 64, argon2_iterations = 1;
-    UPDATE docperm.doctypes SET deny_by_default = false WHERE name = 'Company';"#;
+    UPDATE docperm.doctypes SET deny_by_default = false WHERE name = 'Company';
+    UPDATE docperm.doctypes SET track_changes = true WHERE name IN ('Company', 'Ledger');
+    SELECT docperm.set_field('Ledger', 'company', requires_select => true);"#;
 
 /// What people have been doing there.
 const LIFE: &str = r#"
@@ -90,6 +92,13 @@ const LIFE: &str = r#"
     INSERT INTO docperm.user_emails (user_name, email_account) VALUES ('ann@erp.test', 'Support');
     INSERT INTO docperm.separation_of_duties (role_a, role_b, mode) VALUES ('Reader', 'System Manager', 'warn');
     SELECT docperm.start_access_review('2026');
+    UPDATE docperm.users SET document_follow_notify = true, document_follow_frequency = 'Hourly', follow_shared_documents = true
+     WHERE name = 'ann@erp.test';
+    SELECT docperm.follow('Company', 'A', 'ann@erp.test');
+    INSERT INTO ledger VALUES (3, 'A');
+    UPDATE ledger SET company = 'B' WHERE id = 3;
+    DELETE FROM ledger WHERE id = 3;
+    SELECT docperm.document_follow_digest();
     INSERT INTO docperm.login_throttle (key, failures) VALUES ('user bob@erp.test', 3);
     INSERT INTO docperm.sessions (token_hash, user_name) VALUES (repeat('a', 64), 'ann@erp.test');"#;
 
