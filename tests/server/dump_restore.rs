@@ -356,12 +356,12 @@ impl Dump {
         dump
     }
 
-    fn into_psql(&self, database: &str) {
+    fn restore_by_psql(&self, database: &str) {
         let arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null", "-f", self.path()];
         run_on(target(), "psql", "postgres", database, &arguments).unwrap();
     }
 
-    fn into_pg_restore(&self, database: &str, arguments: &[&str]) {
+    fn restore_by_pg_restore(&self, database: &str, arguments: &[&str]) {
         let arguments = [&["--exit-on-error"], arguments, &[self.path()]].concat();
         run_on(target(), "pg_restore", "postgres", database, &arguments).unwrap();
     }
@@ -400,7 +400,7 @@ fn there_and_back(restore: impl FnOnce(&World, &Database)) {
 
 #[test]
 fn through_psql() {
-    there_and_back(|w, restored| Dump::of(w, &[]).into_psql(restored.name()));
+    there_and_back(|w, restored| Dump::of(w, &[]).restore_by_psql(restored.name()));
 }
 
 #[test]
@@ -414,17 +414,19 @@ fn through_psql_in_one_transaction() {
 
 #[test]
 fn as_inserts() {
-    there_and_back(|w, restored| Dump::of(w, &["--column-inserts"]).into_psql(restored.name()));
+    there_and_back(|w, restored| Dump::of(w, &["--column-inserts"]).restore_by_psql(restored.name()));
 }
 
 #[test]
 fn through_pg_restore_in_parallel() {
-    there_and_back(|w, restored| Dump::of(w, &["-Fc"]).into_pg_restore(restored.name(), &["-j2"]));
+    there_and_back(|w, restored| Dump::of(w, &["-Fc"]).restore_by_pg_restore(restored.name(), &["-j2"]));
 }
 
 #[test]
 fn as_a_directory_in_parallel() {
-    there_and_back(|w, restored| Dump::of(w, &["-Fd", "-j2"]).into_pg_restore(restored.name(), &["-j4"]));
+    there_and_back(|w, restored| {
+        Dump::of(w, &["-Fd", "-j2"]).restore_by_pg_restore(restored.name(), &["-j4"])
+    });
 }
 
 #[test]
@@ -432,7 +434,7 @@ fn in_sections() {
     there_and_back(|w, restored| {
         let dump = Dump::of(w, &["-Fc"]);
         for section in ["pre-data", "data", "post-data"] {
-            dump.into_pg_restore(restored.name(), &["--section", section]);
+            dump.restore_by_pg_restore(restored.name(), &["--section", section]);
         }
     });
 }
@@ -440,8 +442,8 @@ fn in_sections() {
 #[test]
 fn data_into_a_schema_that_is_there() {
     there_and_back(|w, restored| {
-        Dump::of(w, &["--schema-only"]).into_psql(restored.name());
-        Dump::of(w, &["--data-only"]).into_psql(restored.name());
+        Dump::of(w, &["--schema-only"]).restore_by_psql(restored.name());
+        Dump::of(w, &["--data-only"]).restore_by_psql(restored.name());
     });
 }
 
@@ -450,10 +452,10 @@ fn data_into_a_schema_that_is_there() {
 #[test]
 fn data_with_all_triggers_disabled() {
     there_and_back(|w, restored| {
-        Dump::of(w, &["--schema-only"]).into_psql(restored.name());
+        Dump::of(w, &["--schema-only"]).restore_by_psql(restored.name());
         let mut admin = restored.admin();
         admin.batch_execute("SELECT docperm.prepare_data_restore()").unwrap();
-        Dump::of(w, &["--data-only", "--disable-triggers"]).into_psql(restored.name());
+        Dump::of(w, &["--data-only", "--disable-triggers"]).restore_by_psql(restored.name());
         let remedies = texts(
             &mut admin,
             "SELECT DISTINCT remedy FROM docperm.doctor() WHERE id IN ('own_trigger_disabled', 'trigger_disabled')",
@@ -531,8 +533,8 @@ fn without_docperms_rows_everything_is_closed() {
     bring_roles();
     for is_empty in [false, true] {
         let restored = target().empty_database();
-        Dump::of(&w, &["--schema-only"]).into_psql(restored.name());
-        Dump::of(&w, &["--data-only", "-n", "public"]).into_psql(restored.name());
+        Dump::of(&w, &["--schema-only"]).restore_by_psql(restored.name());
+        Dump::of(&w, &["--data-only", "-n", "public"]).restore_by_psql(restored.name());
         let mut admin = restored.admin();
         if is_empty {
             admin.batch_execute("SELECT docperm.prepare_data_restore()").unwrap();
@@ -598,7 +600,7 @@ fn a_dump_of_a_dump_is_the_same() {
     let w = furnished(source());
     bring_roles();
     let restored = target().empty_database();
-    Dump::of(&w, &["-Fc"]).into_pg_restore(restored.name(), &[]);
+    Dump::of(&w, &["-Fc"]).restore_by_pg_restore(restored.name(), &[]);
     let text = |server: &Server, database: &str| {
         let dump = run_on(server, "pg_dump", "postgres", database, &[]).unwrap();
         let mut lines: Vec<String> = String::from_utf8(dump)
