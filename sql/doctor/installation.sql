@@ -123,6 +123,18 @@ END;
 COMMENT ON FUNCTION docperm._doctor_event_trigger_disabled() IS 'Internal: finding of docperm.doctor(): an event trigger of docperm''s is switched off';
 
 
+-- What tells sessions of changes, and what keeps logs as they were written.
+CREATE FUNCTION docperm._fires_always(trigger_name name) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+RETURN trigger_name IN ('docperm_changed', 'docperm_truncated', 'keep_log', 'keep_review');
+
+COMMENT ON FUNCTION docperm._fires_always(name) IS
+    'Internal: whether a trigger on docperm''s own tables has to fire whatever session_replication_role says';
+
+REVOKE ALL ON FUNCTION docperm._fires_always(name) FROM PUBLIC;
+
+
 CREATE FUNCTION docperm._doctor_own_trigger_disabled() RETURNS TABLE (object text, detail text, remedy text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -130,15 +142,17 @@ BEGIN ATOMIC
     SELECT format('%I on %s', t.tgname, c.oid::regclass),
            CASE WHEN t.tgname IN ('docperm_changed', 'docperm_truncated')
                 THEN 'It is switched off, or not always on: sessions go on with permissions that have been changed.'
+                WHEN docperm._fires_always(t.tgname)
+                THEN 'It is switched off, or not always on: what is kept can be changed.'
                 ELSE 'It is switched off: docperm''s table is not checked any more, or what follows from it is not done.' END,
            format('ALTER TABLE %s ENABLE %sTRIGGER %I;', c.oid::regclass,
-                  CASE WHEN t.tgname IN ('docperm_changed', 'docperm_truncated') THEN 'ALWAYS ' ELSE '' END, t.tgname)
+                  CASE WHEN docperm._fires_always(t.tgname) THEN 'ALWAYS ' ELSE '' END, t.tgname)
       FROM pg_catalog.pg_trigger AS t
       JOIN pg_catalog.pg_class   AS c ON c.oid = t.tgrelid
      WHERE c.relnamespace = 'docperm'::regnamespace
        AND NOT t.tgisinternal
        AND (t.tgenabled IN ('D', 'R')
-            OR t.tgenabled = 'O' AND t.tgname IN ('docperm_changed', 'docperm_truncated'));
+            OR t.tgenabled = 'O' AND docperm._fires_always(t.tgname));
 END;
 
 COMMENT ON FUNCTION docperm._doctor_own_trigger_disabled() IS 'Internal: finding of docperm.doctor(): a trigger on a table of docperm''s is switched off';

@@ -386,6 +386,20 @@ fn the_triggers_it_expects_are_those_that_tables_get() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// As above, of docperm's own tables: those that fire always are those that the doctor wants to.
+#[test]
+fn the_triggers_that_fire_always_are_those_it_asks_for() {
+    let (server, _turn) = alone();
+    let db = server.database();
+    let differ = names(
+        &mut db.admin(),
+        "SELECT DISTINCT tgname || ' ' || tgenabled::text FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
+          WHERE relnamespace = 'docperm'::regnamespace AND NOT tgisinternal
+            AND docperm._fires_always(tgname) IS DISTINCT FROM (tgenabled = 'A')",
+    );
+    assert_eq!(differ, [""; 0]);
+}
+
 #[test]
 fn it_only_reads() {
     let (server, _turn) = alone();

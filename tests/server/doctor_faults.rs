@@ -48,7 +48,8 @@ pub const FAULTS: &[Fault] = &[
         Runs,
         "UPDATE docperm.users SET db_role = 'postgres' WHERE name = 'bob@erp.test'",
     ),
-    fault("column_missing", "public.sales_order (owner)", Runs, "ALTER TABLE sales_order DROP COLUMN owner"),
+    fault("column_missing", "public.sales_order (owner)", Runs, "ALTER TABLE sales_order DROP COLUMN owner CASCADE"),
+    fault("column_missing", "public.sales_order (owner)", Runs, "ALTER TABLE sales_order RENAME owner TO holder"),
     fault("column_missing", "public.customer (company)", Runs, "ALTER TABLE customer DROP COLUMN company"),
     fault("column_missing", "public.customer (name)", Decides, "ALTER TABLE customer RENAME name TO title"),
     fault(
@@ -108,6 +109,12 @@ pub const FAULTS: &[Fault] = &[
         "docperm_changed on docperm.user_roles",
         Runs,
         "ALTER TABLE docperm.user_roles ENABLE TRIGGER docperm_changed",
+    ),
+    fault(
+        "own_trigger_disabled",
+        "keep_log on docperm.permission_log",
+        Runs,
+        "ALTER TABLE docperm.permission_log ENABLE TRIGGER keep_log",
     ),
     fault(
         "own_trigger_disabled",
@@ -190,7 +197,7 @@ pub const FAULTS: &[Fault] = &[
         "registration_stale",
         "public.sales_order",
         Decides,
-        "ALTER TABLE sales_order ALTER owner TYPE int USING 1",
+        "DROP TRIGGER docperm_keep_constants ON sales_order; ALTER TABLE sales_order ALTER owner TYPE int USING 1",
     ),
     fault("row_security_off", "public.customer", Runs, "ALTER TABLE customer DISABLE ROW LEVEL SECURITY"),
     fault("row_security_off", "public.ledger_1", Runs, "ALTER TABLE ledger_1 DISABLE ROW LEVEL SECURITY"),
