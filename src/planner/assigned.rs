@@ -20,10 +20,19 @@ pub struct Assigned<'a> {
 type Targets = *mut *mut pg_sys::List;
 
 impl Assigned<'_> {
-    /// An INSERT puts nothing into the column but what the column's default is.
+    /// An INSERT puts something into the column, be it the column's default.
     ///
     /// # Safety
     /// A query tree that has not been planned yet, as for everything here.
+    pub unsafe fn inserts(&self, number: pg_sys::AttrNumber) -> bool {
+        // SAFETY: target lists of the query.
+        unsafe { self.inserted().into_iter().any(|targets| !assigned(targets, number).is_empty()) }
+    }
+
+    /// An INSERT puts nothing into the column but what the column's default is.
+    ///
+    /// # Safety
+    /// As of [`inserts`](Self::inserts).
     pub unsafe fn gets_default(&self, number: pg_sys::AttrNumber) -> bool {
         // SAFETY: expressions of the query; the default is one of an open table.
         unsafe {
@@ -52,7 +61,7 @@ impl Assigned<'_> {
     /// Has the statement leave the column as it is stored or, in a new row, to its default.
     ///
     /// # Safety
-    /// As of [`gets_default`](Self::gets_default).
+    /// As of [`inserts`](Self::inserts).
     pub unsafe fn reset(&self, number: pg_sys::AttrNumber) {
         // SAFETY: target lists of the query; the attribute is one of an open table, which the query writes to.
         unsafe {

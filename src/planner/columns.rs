@@ -98,14 +98,13 @@ impl Leveled {
                     self.refuse(authority, column, "read");
                 }
             }
-            let (inserted, updated) = (numbers(touched.inserted), numbers(touched.updated));
-            if inserted.is_empty() && updated.is_empty() {
+            if !self.is_written() {
                 return;
             }
+            let updated = numbers(touched.updated);
             let set = Assigned { query: self.query, table: &table };
             for column in &closed("write") {
-                let (inserts, updates) =
-                    (inserted.contains(&column.number), updated.contains(&column.number));
+                let (inserts, updates) = (set.inserts(column.number), updated.contains(&column.number));
                 if !inserts && !updates {
                     continue;
                 }
@@ -117,6 +116,18 @@ impl Leveled {
                     FieldLevelWrite::Refuse => {}
                 }
             }
+        }
+    }
+
+    /// The query writes to the table. (`excluded` is another entry, though of the same table.)
+    unsafe fn is_written(&self) -> bool {
+        // SAFETY: a query tree and an entry of its range table.
+        unsafe {
+            let index =
+                usize::try_from((*self.query).resultRelation).ok().and_then(|number| number.checked_sub(1));
+            let written =
+                index.and_then(|index| items::<pg_sys::RangeTblEntry>((*self.query).rtable).nth(index));
+            written == Some(self.entry)
         }
     }
 
@@ -151,10 +162,11 @@ impl Leveled {
     }
 }
 
-/// The columns of a table that a statement reads and writes, as PostgreSQL has noted them.
+/// The columns of a table that a statement reads and updates, as PostgreSQL has noted them.
+///
+/// Those of new rows are not taken from its notes: the default that a column has in a view is not in them.
 struct Touched {
     selected: *mut pg_sys::Bitmapset,
-    inserted: *mut pg_sys::Bitmapset,
     updated: *mut pg_sys::Bitmapset,
 }
 
@@ -191,12 +203,8 @@ unsafe fn touched(query: *mut pg_sys::Query, entry: *mut pg_sys::RangeTblEntry) 
     // SAFETY: an entry of the query's range table.
     unsafe {
         match notes(query, entry).as_ref() {
-            Some(notes) => Touched {
-                selected: notes.selectedCols,
-                inserted: notes.insertedCols,
-                updated: notes.updatedCols,
-            },
-            None => Touched { selected: none, inserted: none, updated: none },
+            Some(notes) => Touched { selected: notes.selectedCols, updated: notes.updatedCols },
+            None => Touched { selected: none, updated: none },
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Ways to learn what a column holds that is above one's level. Each is refused to the clerk, on a connection that knows
 //! docperm and on one whose first statement it is, and answers who has the level.
 
-use crate::levels::{closed_message, world};
-use crate::support::attempt;
+use crate::levels::{closed_message, level, passes, world};
+use crate::support::{attempt, one};
 use docperm_testkit::db_error;
 use postgres::Client;
 use std::io::Read;
@@ -166,6 +166,60 @@ fn every_attack_is_refused_and_answered_with_the_level() {
             panic!("does not answer who has the level: {attack}\n{error:?}");
         }
     }
+}
+
+/// PostgreSQL does not note among the columns that an INSERT sets those that get a default of the view.
+#[test]
+fn a_default_of_ones_own_view_does_not_write_a_closed_column() {
+    let (mut w, clerk, _) = world();
+    level(&mut w, "Employee", "Clerk", 1, "{read}");
+    w.db.connect_as(&clerk)
+        .batch_execute(&format!(
+            "SET search_path = {clerk}, public;
+             CREATE VIEW v AS SELECT name, title, salary FROM employee;
+             ALTER VIEW v ALTER name SET DEFAULT 'N', ALTER salary SET DEFAULT 9000"
+        ))
+        .unwrap();
+    let inserts = [
+        "INSERT INTO v DEFAULT VALUES",
+        "INSERT INTO v (name) VALUES ('N')",
+        "INSERT INTO v (name) VALUES ('N'), ('M')",
+        "INSERT INTO v (name, salary) VALUES ('N', DEFAULT), ('M', DEFAULT)",
+        "INSERT INTO v (name) SELECT 'N'",
+        "INSERT INTO v (name) VALUES ('N') ON CONFLICT (name) DO UPDATE SET title = 'x'",
+        "WITH n AS (INSERT INTO v (name) VALUES ('N') RETURNING name) SELECT FROM n",
+    ];
+    for mode in ["refuse", "reset"] {
+        w.sql(&format!("UPDATE docperm.settings SET field_level_write = '{mode}'"));
+        for insert in inserts {
+            for first in [true, false] {
+                let mut c = w.db.connect_as(&clerk);
+                c.batch_execute(&format!("SET search_path = {clerk}, public; BEGIN")).unwrap();
+                if !first {
+                    passes(&mut c, "SELECT name FROM v");
+                }
+                match (mode, attempt(&mut c, insert)) {
+                    ("refuse", Err(error)) if closed_message(&error) => {}
+                    ("reset", Ok(_)) => {
+                        let paid = one(&mut c, "SELECT DISTINCT salary FROM v WHERE name IN ('N', 'M')");
+                        assert_eq!(paid, "1000.00", "{insert}");
+                    }
+                    (_, other) => panic!("with {mode}: {insert}\n{other:?}"),
+                }
+            }
+        }
+    }
+    // Without such a default the view is written like the table.
+    let mut c = w.db.connect_as(&clerk);
+    c.batch_execute(&format!("SET search_path = {clerk}, public; ALTER VIEW v ALTER salary DROP DEFAULT"))
+        .unwrap();
+    w.sql("UPDATE docperm.settings SET field_level_write = 'refuse'");
+    passes(&mut c, "INSERT INTO v DEFAULT VALUES");
+    passes(&mut c, "INSERT INTO v (name) VALUES ('M'), ('O')");
+    passes(
+        &mut w.db.connect_as(&clerk),
+        "INSERT INTO employee (name, title) VALUES ('P', 'Cook'), ('Q', 'Cook')",
+    );
 }
 
 /// Runs it in a transaction that is rolled back.
