@@ -185,12 +185,18 @@ BEGIN ATOMIC
                                      AND d.objid      = r.oid
                                      AND d.refclassid = 'pg_catalog.pg_class'::regclass
                                      AND d.refobjid  <> r.ev_class
+      JOIN pg_catalog.pg_class   AS v ON v.oid = r.ev_class
+      JOIN pg_catalog.pg_class   AS t ON t.oid = d.refobjid
      WHERE r.ev_class = _shows.view
-       AND docperm._readable_view_columns(_shows.view) IS NOT NULL
+       -- Anybody can write down such a query. What he makes of it is no business of the
+       -- table's owner, whose ALTER TABLE would fail for a view that cannot follow.
+       AND pg_has_role(v.relowner, t.relowner, 'USAGE')
+       AND docperm._readable_view_columns(v.oid) IS NOT NULL
      LIMIT 1;
 END;
 
-COMMENT ON FUNCTION docperm._shows(regclass) IS 'Internal: the table that a readable view shows; NULL of any other view';
+COMMENT ON FUNCTION docperm._shows(regclass) IS
+    'Internal: the table that a readable view of its owner, or of one who has his rights, shows; NULL of any other view';
 
 
 -- A view's columns can be renamed and added to. One that it shows cannot be dropped from the

@@ -275,6 +275,29 @@ fn it_follows_its_table() {
 }
 
 #[test]
+fn a_view_that_somebody_else_has_written_down_is_left_alone() {
+    for owner in OWNERS {
+        let (mut w, clerk, _) = viewed(owner);
+        let mut c = w.db.connect_as(&clerk);
+        // It could not follow: one name would be there twice, and a column would get another type.
+        c.batch_execute(&format!(
+            "SET search_path = {clerk}, public;
+             CREATE VIEW swapped AS SELECT docperm._readable(e.title) AS name, docperm._readable(e.name) AS title
+                               FROM employee e WHERE docperm._is_readable(e.*);
+             CREATE VIEW untyped AS SELECT docperm._readable(e.salary) FROM employee e WHERE docperm._is_readable(e.*)"
+        ))
+        .unwrap();
+        w.sql("ALTER TABLE employee ADD COLUMN extra int; ALTER TABLE employee RENAME title TO job");
+        passes(&mut w.admin, "SELECT extra, job FROM staff");
+        let error = refused(
+            &mut w.admin,
+            &format!("SELECT docperm.create_readable_view('Employee', '{clerk}.swapped')"),
+        );
+        assert_eq!(error.sqlstate, "42P07", "{error:?}");
+    }
+}
+
+#[test]
 fn who_may_make_one() {
     let (mut w, clerk, _) = world();
     w.sql(&format!(
