@@ -127,7 +127,7 @@ CREATE FUNCTION docperm._administers() RETURNS boolean
 AS 'MODULE_PATHNAME', 'docperm_administers_wrapper';
 
 COMMENT ON FUNCTION docperm._administers() IS
-    'Internal: whether the acting user is the Administrator or a System Manager, or nobody acts but a database superuser';
+    'Internal: whether the acting user is the Administrator or a System Manager, and so is whoever acts as him, or nobody acts but a database superuser';
 
 
 CREATE FUNCTION docperm._refuse(message text, detail text, hint text) RETURNS void

@@ -70,15 +70,6 @@ COMMENT ON FUNCTION docperm._is_system_manager(text) IS
     'Internal: whether that user administers: the Administrator, a System Manager, or a database role that began an impersonation';
 
 
-CREATE FUNCTION docperm._administers_in_truth() RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-RETURN docperm._administers() AND coalesce(docperm._is_system_manager(docperm._impersonator()), true);
-
-COMMENT ON FUNCTION docperm._administers_in_truth() IS
-    'Internal: whether the acting user is an administrator, and so is whoever acts as him';
-
-
 -- What a user may do in docperm's own tables, but with what is his.
 CREATE FUNCTION docperm._power_of(user_name text) RETURNS TABLE (doctype text, permlevel smallint, a_right text)
     LANGUAGE sql STABLE
@@ -151,7 +142,7 @@ BEGIN
                       format('Only the Administrator does this to "%s".', user_name)
                   WHEN docperm._is_oneself(user_name) THEN
                       'Nobody changes what he himself may do.'
-                  WHEN docperm._administers_in_truth() THEN
+                  WHEN docperm._administers() THEN
                       NULL
                   WHEN docperm._impersonator() IS NOT NULL THEN
                       format('"%s", who acts as him, is no administrator.', docperm._impersonator())
@@ -185,7 +176,7 @@ BEGIN
     reason := CASE
                   WHEN role IN ('Administrator', 'All', 'Guest', 'Desk User') THEN
                       'The role is automatic.'
-                  WHEN docperm._administers_in_truth() THEN
+                  WHEN docperm._administers() THEN
                       NULL
                   WHEN docperm._impersonator() IS NOT NULL THEN
                       format('"%s", who acts as him, is no administrator.', docperm._impersonator())
@@ -228,7 +219,7 @@ RETURN CASE
                || CASE
                       WHEN docperm._is_oneself(user_name) AND docperm._impersonator() IS NOT NULL
                         OR NOT docperm._is_oneself(user_name)
-                       AND NOT docperm._administers_in_truth()
+                       AND NOT docperm._administers()
                        AND EXISTS (SELECT docperm._held_roles(user_name) EXCEPT SELECT docperm._held_roles(docperm.whoami())) THEN
                       '{name,email,username,mobile_no}'::text[]
                   END
@@ -245,17 +236,18 @@ COMMENT ON FUNCTION docperm._closed_columns(text) IS
     'Internal: the columns of that user''s record that the acting user does not change';
 
 
--- A login name has to mean one user, also where mobile numbers and short names are allowed.
+-- A login name has to mean one user, also where mobile numbers and short names are allowed, and
+-- so has an address, by which login providers name him.
 CREATE FUNCTION docperm._is_login_of_another(login_id text, user_name text) RETURNS boolean
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 RETURN EXISTS (SELECT
                  FROM docperm.users AS u
                 WHERE u.name <> user_name
-                  AND (u.name = docperm._user_name(login_id) OR btrim(login_id) IN (u.username, u.mobile_no)));
+                  AND (u.name = docperm._user_name(login_id) OR btrim(login_id) IN (u.username, u.mobile_no) OR u.email = lower(btrim(login_id))));
 
 COMMENT ON FUNCTION docperm._is_login_of_another(text, text) IS
-    'Internal: whether another user than that one has it for his name, short name or mobile number';
+    'Internal: whether another user than that one has it for his name, short name, mobile number or e-mail address';
 
 
 CREATE FUNCTION docperm._authorize_user() RETURNS trigger
@@ -273,7 +265,7 @@ BEGIN
         PERFORM docperm._require_power(named, 'make a user "%s"');
         -- Columns that are left out have their defaults, which nobody may mind.
         changed := ARRAY(SELECT c.name
-                           FROM unnest('{last_login,last_ip,last_active,db_role,username,mobile_no}'::text[]) AS c (name)
+                           FROM unnest('{name,email,last_login,last_ip,last_active,db_role,username,mobile_no}'::text[]) AS c (name)
                           WHERE to_jsonb(NEW) ->> c.name <> '');
     ELSE
         -- His own record is his, but for what says who he is and what he may do.
@@ -298,7 +290,7 @@ BEGIN
     SELECT c.name INTO wrong
       FROM unnest(changed) AS c (name)
      WHERE c.name = ANY (docperm._closed_columns(CASE TG_OP WHEN 'UPDATE' THEN OLD.name ELSE named END))
-       AND (TG_OP = 'UPDATE' OR c.name NOT IN ('username', 'mobile_no'))
+       AND (TG_OP = 'UPDATE' OR c.name NOT IN ('name', 'email', 'username', 'mobile_no'))
      ORDER BY 1
      LIMIT 1;
     IF FOUND THEN
@@ -318,8 +310,11 @@ BEGIN
     END IF;
 
     SELECT c.name INTO wrong
-      FROM (VALUES ('username', NEW.username), ('mobile_no', NEW.mobile_no)) AS c (name, value)
+      -- As they are going to be stored.
+      FROM (VALUES ('name', named), ('email', NEW.email), ('username', docperm._short_name(NEW.username)), ('mobile_no', NEW.mobile_no)) AS c (name, value)
      WHERE c.name = ANY (changed)
+       -- Administrators may let two users share a mailbox.
+       AND (c.name <> 'email' OR NOT docperm._administers())
        AND docperm._is_login_of_another(c.value, CASE TG_OP WHEN 'UPDATE' THEN OLD.name ELSE named END)
      LIMIT 1;
     IF FOUND THEN
@@ -531,7 +526,7 @@ BEGIN
             'Choose another name.');
     END IF;
     -- A role that is disabled counts when it is enabled again.
-    IF TG_OP <> 'INSERT' AND NOT docperm._administers_in_truth()
+    IF TG_OP <> 'INSERT' AND NOT docperm._administers()
        AND (docperm._is_administrative(OLD.name)
             OR OLD.name IN (SELECT docperm._held_roles(acting))
             OR EXISTS (SELECT FROM docperm.user_roles AS h WHERE h.user_name = acting AND h.role = OLD.name)) THEN
@@ -570,7 +565,7 @@ BEGIN
         RETURN;
     END IF;
     reason := CASE
-                  WHEN docperm._administers_in_truth() THEN
+                  WHEN docperm._administers() THEN
                       CASE WHEN rule.role IN ('Administrator', 'All', 'Guest', 'Desk User')
                             AND NOT EXISTS (SELECT
                                               FROM docperm.role_permissions AS p
@@ -637,7 +632,7 @@ CREATE FUNCTION docperm._authorize_administration() RETURNS trigger
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT docperm._administers_in_truth() THEN
+    IF NOT docperm._administers() THEN
         PERFORM docperm._refuse(
             format('user "%s" may not change documents of doctype "%s"', docperm.whoami(), TG_ARGV[0]),
             'Only the Administrator and System Managers may.',
@@ -660,7 +655,7 @@ AS $$
 DECLARE
     template text;
 BEGIN
-    IF NOT docperm._administers_in_truth() THEN
+    IF NOT docperm._administers() THEN
         PERFORM docperm._refuse(
             format('user "%s" may not change documents of doctype "%s"', docperm.whoami(), TG_ARGV[0]),
             'Only the Administrator and System Managers may.',
@@ -755,7 +750,6 @@ CREATE TRIGGER authorize
 
 
 REVOKE ALL ON FUNCTION
-    docperm._administers_in_truth(),
     docperm._authorize_administration(),
     docperm._authorize_role(),
     docperm._authorize_role_permission(),

@@ -213,6 +213,15 @@ COMMENT ON FUNCTION docperm._user_name(text) IS
     'Internal: a user''s name as it is stored: trimmed and in lower case, save Administrator and Guest';
 
 
+CREATE FUNCTION docperm._short_name(given text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+RETURN nullif(btrim(given, ' @'), '');
+
+COMMENT ON FUNCTION docperm._short_name(text) IS
+    'Internal: a user''s short name as it is stored, without blanks and @ around it; NULL if nothing is left';
+
+
 CREATE FUNCTION docperm._require_user(user_name text) RETURNS void
     LANGUAGE plpgsql
     SET search_path = pg_catalog, pg_temp
@@ -382,7 +391,7 @@ BEGIN
 
     NEW.name      := docperm._user_name(NEW.name);
     NEW.email     := nullif(lower(btrim(NEW.email)), '');
-    NEW.username  := nullif(btrim(NEW.username, ' @'), '');
+    NEW.username  := docperm._short_name(NEW.username);
     NEW.mobile_no := nullif(btrim(NEW.mobile_no), '');
 
     IF strpos(NEW.name, '@') > 0 THEN
@@ -446,13 +455,13 @@ BEGIN
         PERFORM now() AT TIME ZONE NEW.time_zone;
     END IF;
 
-    -- The first name as a short name, unless somebody has it. Two who are given the same one at
+    -- The first name as a short name, unless somebody is found by it. Two who are given the same one at
     -- the same time take turns, as they would at its key.
     IF TG_OP = 'INSERT' AND NEW.username IS NULL THEN
-        short_name := nullif(btrim(regexp_replace(lower(btrim(NEW.first_name)), '[[:space:]-]+', '_', 'g'), ' @'), '');
+        short_name := docperm._short_name(regexp_replace(lower(btrim(NEW.first_name)), '[[:space:]-]+', '_', 'g'));
         IF short_name IS NOT NULL THEN
             PERFORM docperm._wait_for_turn('short name ' || short_name);
-            IF NOT EXISTS (SELECT FROM docperm.users AS u WHERE u.username = short_name) THEN
+            IF NOT docperm._is_login_of_another(short_name, NEW.name) THEN
                 NEW.username := short_name;
             END IF;
         END IF;
@@ -513,5 +522,6 @@ SELECT pg_catalog.pg_extension_config_dump('docperm.user_emails', '');
 REVOKE ALL ON FUNCTION
     docperm._check_user_name(),
     docperm._inspect_user(),
-    docperm._require_email(text)
+    docperm._require_email(text),
+    docperm._short_name(text)
 FROM PUBLIC;

@@ -85,11 +85,16 @@ fn require_oneself(what: &str) {
     }
 }
 
-/// Whether who acts administers.
+/// Whether who acts administers: the acting user, and so does whoever acts as him. A database role that does is a superuser's.
 fn administers(identity: &Identity) -> bool {
-    let authority = cache::authority(&identity.user);
-    let by_role = authority.record().is_some_and(|record| roles::administers(&authority.site.model, record));
-    by_role || is_database_superuser(identity)
+    let by_role = |user: &str| {
+        let authority = cache::authority(user);
+        authority.record().is_some_and(|record| roles::administers(&authority.site.model, record))
+    };
+    let session = crate::identity::acting_session();
+    let impersonator = session.as_ref().and_then(|session| session.impersonated_by.as_deref());
+    let in_truth = impersonator.is_none_or(|actor| actor.starts_with("database role ") || by_role(actor));
+    in_truth && by_role(&identity.user) || is_database_superuser(identity)
 }
 
 /// Whether the current database role has been granted anything to read of a doctype's table. What documents hold is told

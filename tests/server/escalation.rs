@@ -352,6 +352,7 @@ fn an_ordinary_user_has_his_own_record_and_nothing_of_it_that_decides() {
         "UPDATE docperm.users SET restrict_ip = '{0.0.0.0/0}'",
         "UPDATE docperm.users SET last_active = 'infinity'",
         "UPDATE docperm.users SET username = 'bob@erp.test'",
+        "UPDATE docperm.users SET username = ' @bob@erp.test'",
         "UPDATE docperm.users SET mobile_no = 'Administrator'",
         "DELETE FROM docperm.user_blocked_modules",
         "INSERT INTO docperm.user_role_profiles VALUES ('ann@erp.test', 'Wardens')",
@@ -447,6 +448,80 @@ fn whoever_acts_as_another_gains_nothing_that_lasts_and_is_named_in_the_log() {
             "UPDATE docperm.users SET login_after = 3 WHERE name = 'manager@erp.test'",
         ],
     );
+
+    // Who is made an administrator while somebody else acts as him is none for the other.
+    let as_ann = |site: &Site| {
+        let mut client = site.connect(BOSS);
+        one(&mut client, "SELECT docperm.impersonate('ann@erp.test', 'to help')");
+        client
+    };
+    let clients = std::cell::RefCell::new((0..9).map(|_| as_ann(&site)).collect::<Vec<_>>());
+    site.w.sql("INSERT INTO docperm.user_roles VALUES ('ann@erp.test', 'System Manager')");
+    site.all_refused(
+        ANN,
+        |_| clients.borrow_mut().pop().unwrap(),
+        &[
+            "SELECT docperm.set_password('second@erp.test', 'correct horse battery staple')",
+            "SELECT docperm.logout_all('second@erp.test')",
+            "SELECT docperm.clear_user_permissions('delegate@erp.test', 'Company')",
+            "SELECT docperm.customize('Company')",
+            "SELECT docperm.reset('Company')",
+            "SELECT docperm.separate_duties('Clerk', 'Warden')",
+            "SELECT docperm.start_access_review('mine')",
+            "SELECT docperm.disable_dormant_users('1 second')",
+            "INSERT INTO docperm.user_roles VALUES ('bob@erp.test', 'System Manager')",
+        ],
+    );
+}
+
+#[test]
+fn nobody_is_given_what_another_is_found_by_for_his_short_name() {
+    let mut site = Site::new();
+    site.w.sql("UPDATE docperm.users SET mobile_no = '4917' WHERE name = 'bob@erp.test'");
+    let mut client = site.connect(DELEGATE);
+    for (user, first_name) in
+        [("one@erp.test", "4917"), ("two@erp.test", "@Bob@erp.test"), ("three@erp.test", "Bob")]
+    {
+        attempt(
+            &mut client,
+            &format!("INSERT INTO docperm.users (name, first_name) VALUES ('{user}', '{first_name}')"),
+        )
+        .unwrap();
+    }
+    // Nor for his name, nor his address.
+    drop(client);
+    site.all_refused(
+        DELEGATE,
+        |site| site.connect(DELEGATE),
+        &[
+            "INSERT INTO docperm.users (name) VALUES ('4917')",
+            "INSERT INTO docperm.users (name, email) VALUES ('four', 'Bob@ERP.test ')",
+            "UPDATE docperm.users SET name = '4917' WHERE name = 'one@erp.test'",
+        ],
+    );
+    assert_eq!(
+        table(
+            &mut site.w.admin,
+            "SELECT name, coalesce(username, '') FROM docperm.users WHERE name IN ('one@erp.test', 'two@erp.test', 'three@erp.test') ORDER BY 1"
+        ),
+        [["one@erp.test", ""], ["three@erp.test", "bob"], ["two@erp.test", ""]]
+    );
+}
+
+#[test]
+fn a_statement_that_bears_the_name_of_reset_does_not_bring_standard_rules_back() {
+    let mut site = Site::new();
+    // Without the standard rules he reads what is shared with him.
+    site.w.sql(
+        "INSERT INTO docperm.role_permissions (doctype, role, rights, custom) VALUES ('Company', 'Warden', '{read}', true);
+         INSERT INTO docperm.shares (doctype, document, user_name, rights) VALUES ('Company', 'A', 'delegate@erp.test', '{read}')",
+    );
+    let before = site.contents();
+    let mut client = site.connect(DELEGATE);
+    let statement = "DO $$ BEGIN DELETE FROM docperm.role_permissions /* docperm.reset(text) */ WHERE doctype = 'Company' AND custom; END $$";
+    let error = attempt(&mut client, statement).unwrap_err();
+    assert_eq!(error.sqlstate, "22023", "{error:#?}");
+    assert_eq!(site.contents(), before);
 }
 
 #[test]
