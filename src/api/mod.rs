@@ -18,6 +18,7 @@ mod one_time_codes;
 mod passwords;
 mod permits;
 mod refusing;
+mod renaming;
 mod report;
 mod restricting;
 mod sessions;

@@ -644,3 +644,31 @@ fn a_superuser_administers_as_before() {
          SELECT docperm.set_password('Administrator', 'correct horse battery staple');",
     );
 }
+
+#[test]
+fn the_code_of_a_tables_owner_runs_as_him_when_a_user_is_renamed() {
+    let mut site = Site::new();
+    let owner = site.w.db.login_role("memo_owner");
+    site.w.sql(&format!("GRANT CREATE, USAGE ON SCHEMA play TO {owner}"));
+    site.w
+        .db
+        .connect_as(&owner)
+        .batch_execute(
+            "CREATE TABLE play.seen (who text);
+             CREATE FUNCTION play.look(text) RETURNS boolean LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO play.seen VALUES (current_user); RETURN true; END $$;
+             CREATE FUNCTION play.look() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN INSERT INTO play.seen VALUES (current_user); RETURN NEW; END $$;
+             CREATE DOMAIN play.person AS text CHECK (play.look(VALUE));
+             CREATE TABLE play.memo (name text PRIMARY KEY, owner play.person, CHECK (play.look(owner)));
+             CREATE TRIGGER look BEFORE UPDATE ON play.memo FOR EACH ROW EXECUTE FUNCTION play.look();
+             ALTER TABLE play.memo ENABLE ALWAYS TRIGGER look;
+             INSERT INTO play.memo VALUES ('M', 'ann@erp.test')",
+        )
+        .unwrap();
+    site.w.sql("SELECT docperm.protect('play.memo', 'Memo', 'name', 'owner'); TRUNCATE play.seen");
+    let mut manager = site.connect(MANAGER);
+    attempt(&mut manager, "SELECT docperm.rename_user('ann@erp.test', 'anna@erp.test')").unwrap();
+    assert_eq!(one(&mut site.w.admin, "SELECT owner FROM play.memo"), "anna@erp.test");
+    assert_eq!(table(&mut site.w.admin, "SELECT DISTINCT who FROM play.seen"), [[owner]]);
+}
