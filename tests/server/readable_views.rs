@@ -300,6 +300,7 @@ fn a_view_that_somebody_else_has_written_down_is_left_alone() {
 #[test]
 fn who_may_make_one() {
     let (mut w, clerk, _) = world();
+    w.rule("DocType", "Clerk", "{read}");
     w.sql(&format!(
         "GRANT EXECUTE ON FUNCTION docperm.create_readable_view(text, text) TO {clerk}; GRANT SELECT ON docperm.doctypes TO {clerk}"
     ));
