@@ -10,7 +10,8 @@ fn world() -> World {
     let mut w = World::new(
         "CREATE TABLE note (name text PRIMARY KEY); INSERT INTO note VALUES ('n');
          SELECT docperm.protect('note', 'Note');
-         INSERT INTO docperm.roles (name) VALUES ('Seller'), ('Quoter'), ('Buyer'), ('Other');
+         INSERT INTO docperm.roles (name) VALUES ('Seller'), ('Quoter'), ('Buyer');
+         INSERT INTO docperm.roles (name, desk_access) VALUES ('Other', false);
          INSERT INTO docperm.role_profiles VALUES ('Selling'), ('Buying');
          INSERT INTO docperm.role_profile_roles VALUES ('Selling', 'Seller'), ('Selling', 'Quoter'), ('Buying', 'Buyer');",
     );
