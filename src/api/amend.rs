@@ -55,7 +55,7 @@ fn copy_document(target: &Target, key: &str) -> String {
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let closed = closed(target, &target.doctype);
+    let closed = closed(target, table, &target.doctype);
     let copied = table.attributes().iter().filter(|attribute| {
         is_stored(attribute)
             && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
@@ -153,7 +153,7 @@ fn copy_rows_of(target: &Target, child: &Doctype, parentage: &Parentage, key: &s
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let closed = closed(target, &child.name);
+    let closed = closed(target, &table, &child.name);
     let copied = table.attributes().iter().filter(|attribute| {
         is_stored(attribute)
             && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
@@ -209,9 +209,9 @@ fn is_stored(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     !attribute.attisdropped && attribute.attgenerated == 0 && attribute.attidentity == 0
 }
 
-/// The columns that the acting user may not both read and write: what he cannot see is not copied for him.
-fn closed(target: &Target, doctype: &str) -> HashSet<String> {
-    if !is_filtered(&target.table) {
+/// The columns of the table that the acting user may not both read and write: what he cannot see is not copied for him.
+fn closed(target: &Target, table: &Table, doctype: &str) -> HashSet<String> {
+    if !is_filtered(table) {
         return HashSet::new();
     }
     let closed = |ptype| target.authority.closed_columns(doctype, ptype).map_err(Fault::from).or_raise();

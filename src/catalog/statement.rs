@@ -93,7 +93,7 @@ pub fn run_as_owner(
     // and are of the types that the statement is prepared with.
     unsafe {
         let _settings = settings::Fixed::for_statements();
-        let _owner = OwnersPrivileges::of(table);
+        let _owner = OtherPrivileges::of_owner(table);
         succeed(pg_sys::SPI_connect());
         let plan = pg_sys::SPI_prepare(c_sql.as_ptr(), types.len() as _, types.as_mut_ptr());
         if plan.is_null() {
@@ -121,6 +121,13 @@ pub fn run_as_owner(
         succeed(pg_sys::SPI_finish());
         rows
     }
+}
+
+/// As [`run_as_owner`], and while it runs nobody acts: what hangs on the table, as the owner's triggers and domains do, does
+/// nothing in the name of who has asked for the statement.
+pub fn run_as_owner_alone(table: &Table, sees: Sees, sql: &str, arguments: &[Argument]) {
+    let _nobody_acts = OtherPrivileges::restricted();
+    run_as_owner(table, sees, sql, arguments);
 }
 
 /// What a statement has come to.
@@ -199,27 +206,44 @@ fn succeed(code: i32) {
     }
 }
 
-/// The current role is a table's owner until this is dropped; an error that ends the transaction sets it back as well.
-struct OwnersPrivileges {
+/// The current role, and what it may, are others until this is dropped; an error that ends the transaction sets them back as
+/// well.
+struct OtherPrivileges {
     role: pg_sys::Oid,
     context: i32,
 }
 
-impl OwnersPrivileges {
-    fn of(table: &Table) -> Self {
-        let mut before = OwnersPrivileges { role: pg_sys::InvalidOid, context: 0 };
-        // SAFETY: the relation is open; nothing can fail between the two calls. The owner's code cannot become another role.
+impl OtherPrivileges {
+    /// Those of the table's owner.
+    fn of_owner(table: &Table) -> Self {
+        let before = Self::present();
+        // SAFETY: the relation is open. The owner's code cannot become another role.
         unsafe {
             let owner = (*(*table.as_raw()).rd_rel).relowner;
-            pg_sys::GetUserIdAndSecContext(&mut before.role, &mut before.context);
             let flags = pg_sys::SECURITY_LOCAL_USERID_CHANGE | pg_sys::SECURITY_NOFORCE_RLS;
             pg_sys::SetUserIdAndSecContext(owner, before.context | flags as i32);
         }
         before
     }
+
+    /// Of the current role, as in maintenance commands: nobody acts, see [`acting`](crate::identity::acting).
+    fn restricted() -> Self {
+        let before = Self::present();
+        let flags = pg_sys::SECURITY_RESTRICTED_OPERATION;
+        // SAFETY: the role stays.
+        unsafe { pg_sys::SetUserIdAndSecContext(before.role, before.context | flags as i32) }
+        before
+    }
+
+    fn present() -> Self {
+        let mut present = OtherPrivileges { role: pg_sys::InvalidOid, context: 0 };
+        // SAFETY: reads variables of the backend.
+        unsafe { pg_sys::GetUserIdAndSecContext(&mut present.role, &mut present.context) }
+        present
+    }
 }
 
-impl Drop for OwnersPrivileges {
+impl Drop for OtherPrivileges {
     fn drop(&mut self) {
         // SAFETY: what was set before.
         unsafe { pg_sys::SetUserIdAndSecContext(self.role, self.context) }
