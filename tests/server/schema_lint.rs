@@ -273,7 +273,7 @@ fn volatility_and_parallel_safety_are_what_they_must_be() {
     nothing(
         "functions that depend on tables or the session and call themselves immutable",
         "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'docperm'::regnamespace AND provolatile = 'i'
-            AND proname NOT IN ('version', '_user_name', '_is_standard_role', '_is_canonical') AND NOT proleakproof",
+            AND proname NOT IN ('version', '_user_name', '_short_name', '_is_standard_role', '_is_canonical') AND NOT proleakproof",
     );
     nothing(
         "triggers and writing functions that call themselves stable or parallel safe",
