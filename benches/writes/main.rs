@@ -42,11 +42,11 @@ fn main() {
             "UPDATE docperm.users SET db_role = '{role}' WHERE name = 'ann@erp.test';
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
              GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role};
-             VACUUM ANALYZE"
+             ANALYZE"
         ),
     );
     let mut client = database.connect_as(&role);
-    run(&mut client, "SET app.user = 'ann@erp.test'; SET synchronous_commit = off; SET jit = off");
+    run(&mut client, "SET app.acting_user = 'ann@erp.test'; SET synchronous_commit = off; SET jit = off");
     for form in &FORMS {
         prepare(&mut client, form);
     }

@@ -63,20 +63,20 @@ pub const SETUP: &str = "
 
     SELECT make('by_hand', ''), guard('by_hand'), make('plain', '');
 
-    SELECT make('owner_by_hand', ', owner text DEFAULT current_setting(''app.user'', true)'), guard('owner_by_hand');
-    CREATE POLICY own ON owner_by_hand AS RESTRICTIVE FOR INSERT WITH CHECK (owner = current_setting('app.user'));
+    SELECT make('owner_by_hand', ', owner text DEFAULT current_setting(''app.acting_user'', true)'), guard('owner_by_hand');
+    CREATE POLICY own ON owner_by_hand AS RESTRICTIVE FOR INSERT WITH CHECK (owner = current_setting('app.acting_user'));
     SELECT make('owned', ', owner text');
 
     CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP = 'INSERT' THEN
-            NEW.owner := current_setting('app.user'); NEW.creation := now();
+            NEW.owner := current_setting('app.acting_user'); NEW.creation := now();
         ELSIF NEW.owner IS DISTINCT FROM OLD.owner OR NEW.creation IS DISTINCT FROM OLD.creation THEN
             RAISE 'constant';
         ELSIF NEW.modified IS DISTINCT FROM OLD.modified THEN
             RAISE 'stale';
         END IF;
-        NEW.modified := now(); NEW.modified_by := current_setting('app.user');
+        NEW.modified := now(); NEW.modified_by := current_setting('app.acting_user');
         RETURN NEW;
     END $$;
     SELECT make('stamped_by_hand', ', owner text, creation timestamptz, modified timestamptz, modified_by text'), guard('stamped_by_hand');
@@ -90,7 +90,7 @@ pub const SETUP: &str = "
             RETURN OLD;
         END IF;
         IF TG_OP = 'INSERT' THEN
-            NEW.owner := current_setting('app.user'); NEW.creation := now();
+            NEW.owner := current_setting('app.acting_user'); NEW.creation := now();
             IF NEW.docstatus = 2 THEN RAISE 'cancelled'; END IF;
         ELSE
             IF NEW.owner IS DISTINCT FROM OLD.owner OR NEW.creation IS DISTINCT FROM OLD.creation THEN RAISE 'constant'; END IF;
@@ -98,7 +98,7 @@ pub const SETUP: &str = "
             IF OLD.docstatus = 2 OR NEW.docstatus < OLD.docstatus OR NEW.docstatus > OLD.docstatus + 1 THEN RAISE 'transition'; END IF;
             IF OLD.docstatus = 1 AND (NEW.customer, NEW.body) IS DISTINCT FROM (OLD.customer, OLD.body) THEN RAISE 'submitted'; END IF;
         END IF;
-        NEW.modified := now(); NEW.modified_by := current_setting('app.user');
+        NEW.modified := now(); NEW.modified_by := current_setting('app.acting_user');
         RETURN NEW;
     END $$;
     SELECT make(name, ', docstatus smallint NOT NULL DEFAULT 0, owner text, creation timestamptz, modified timestamptz, modified_by text')
