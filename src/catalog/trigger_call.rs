@@ -27,8 +27,13 @@ impl<'a> TriggerCall<'a> {
         }
     }
 
+    /// As the trigger manager passes it.
+    pub(crate) fn data(&self) -> &'a pg_sys::TriggerData {
+        self.0
+    }
+
     /// The argument that CREATE TRIGGER named first.
-    pub fn argument(&self) -> Option<&str> {
+    pub fn argument(&self) -> Option<&'a str> {
         // SAFETY: tgargs holds tgnargs NUL-terminated strings.
         unsafe {
             let trigger = &*self.0.tg_trigger;

@@ -8,6 +8,7 @@ use super::table::Column;
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{ColumnValue, TypedRow};
 use crate::catalog::scan::attribute_name;
+use crate::catalog::trigger_call::TriggerCall;
 use crate::catalog::values;
 use crate::fault::{Fault, SqlState};
 
@@ -24,6 +25,7 @@ pub enum Event {
 
 /// The call of a row trigger.
 pub struct RowCall<'a> {
+    call: TriggerCall<'a>,
     data: &'a pg_sys::TriggerData,
     function: *mut pg_sys::FmgrInfo,
 }
@@ -31,22 +33,15 @@ pub struct RowCall<'a> {
 impl RowCall<'_> {
     /// Of a function that was called as a row trigger.
     pub fn of(call: pg_sys::FunctionCallInfo) -> Self {
-        // SAFETY: the context of a call by the trigger manager is a TriggerData that lives as long as the call; that it is
-        // such a call is told by its node tag.
-        unsafe {
-            let context = (*call).context;
-            let is_trigger = !context.is_null() && (*context).type_ == pg_sys::NodeTag::T_TriggerData;
-            let data: *const pg_sys::TriggerData = context.cast();
-            if !is_trigger || (*data).tg_event & pg_sys::TRIGGER_EVENT_ROW == 0 {
-                Fault::new(
-                    SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED,
-                    "this function is a row trigger",
-                )
+        let trigger = TriggerCall::of(call);
+        let data = trigger.data();
+        if data.tg_event & pg_sys::TRIGGER_EVENT_ROW == 0 {
+            Fault::new(SqlState::ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "this function is a row trigger")
                 .hint("It is called by triggers that docperm makes.")
                 .raise();
-            }
-            RowCall { data: &*data, function: (*call).flinfo }
         }
+        // SAFETY: the call is the trigger manager's, which passes the function.
+        RowCall { data, call: trigger, function: unsafe { (*call).flinfo } }
     }
 
     /// What happens.
@@ -86,11 +81,7 @@ impl RowCall<'_> {
 
     /// The argument that CREATE TRIGGER named first.
     pub fn argument(&self) -> Option<&str> {
-        // SAFETY: the trigger lives as long as the call; tgargs holds tgnargs NUL-terminated strings.
-        unsafe {
-            let trigger = &*self.data.tg_trigger;
-            if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
-        }
+        self.call.argument()
     }
 
     /// What the trigger keeps from one row of a statement to the next: the trigger manager calls it for all rows that the
