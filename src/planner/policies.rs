@@ -27,7 +27,7 @@ use super::readable;
 use super::stamp;
 use super::support::PolicyCall;
 use super::walk::items;
-use crate::catalog::cache::{self, Ruling};
+use crate::catalog::cache::{self, Authority, Ruling};
 use crate::catalog::load::Site;
 use crate::catalog::scan::Table;
 use crate::fault::{Fault, OrRaise};
@@ -44,7 +44,8 @@ pub struct Settled {
 struct Policy {
     query: *mut pg_sys::Query,
     entry: *mut pg_sys::RangeTblEntry,
-    slot: *mut *mut pg_sys::Node,
+    /// The call, which stands in a list of the entry's.
+    node: *mut pg_sys::Node,
     call: PolicyCall,
     table: Table,
     ruling: Rc<Ruling>,
@@ -52,6 +53,25 @@ struct Policy {
 }
 
 impl Policy {
+    /// Puts something else where the call is.
+    unsafe fn replace(&self, with: *mut pg_sys::Node) {
+        // SAFETY: the entry is alive as long as the query is being planned.
+        unsafe {
+            if let Some(slot) = slots((*self.entry).securityQuals).find(|slot| **slot == self.node) {
+                *slot = with;
+            }
+        }
+    }
+
+    /// Takes the call away.
+    unsafe fn drop(&self) {
+        // SAFETY: likewise; the list is of this query alone, which is about to be planned.
+        unsafe {
+            (*self.entry).securityQuals =
+                pg_sys::list_delete_ptr((*self.entry).securityQuals, self.node.cast());
+        }
+    }
+
     fn is_for_join(&self) -> bool {
         is_join(&self.ruling.predicate) && self.wanted.is_for_joins()
     }
@@ -85,16 +105,17 @@ pub unsafe fn settle(
         for table in &leveled {
             table.require_open(&authority);
         }
-        let policies = calls.into_iter().filter_map(|(query, entry, slot, call)| {
+        let policies = calls.into_iter().filter_map(|(query, entry, node, call)| {
             if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
                 return None;
             }
             let ruling = authority.ruling(&call.doctype, &call.ptype).map_err(Fault::from).or_raise();
             let table = Table::open(call.relation)?;
             let wanted = few::wanted(query, &call, &table, &ruling.predicate);
-            Some(Policy { query, entry, slot, call, table, ruling, wanted })
+            Some(Policy { query, entry, node, call, table, ruling, wanted })
         });
-        let policies: Vec<_> = policies.collect();
+        let policies = without_repetitions(policies.collect());
+        queries.iter().for_each(|query| drop_repeated_checks(*query, &authority));
         if policies.iter().any(|policy| !matches!(policy.ruling.predicate, Predicate::Always)) {
             leakproof::promote(statement, site);
         }
@@ -119,7 +140,7 @@ pub unsafe fn settle(
             let place = Place::find(policy.query, (*policy.call.row).varno);
             match (predicate, place) {
                 (Predicate::Never, Some(place)) if can_be_empty(policy.query) => {
-                    *policy.slot = pg_sys::makeBoolConst(true, false);
+                    policy.replace(pg_sys::makeBoolConst(true, false));
                     place.close();
                 }
                 // Nothing is hidden: PostgreSQL may use its statistics and the user's conditions as without a policy.
@@ -127,11 +148,11 @@ pub unsafe fn settle(
                     (*policy.entry).securityQuals = std::ptr::null_mut();
                 }
                 (_, Some(place)) if joins => {
-                    *policy.slot = pg_sys::makeBoolConst(true, false);
+                    policy.replace(pg_sys::makeBoolConst(true, false));
                     place.filter(lowering.lower(predicate));
                     stamp::mark_joined(marks);
                 }
-                _ => *policy.slot = lowering.lower(predicate),
+                _ => policy.replace(lowering.lower(predicate)),
             }
         }
         stamp::mark(marks, &identity, &authority);
@@ -167,21 +188,80 @@ unsafe fn is_only_one(entry: *mut pg_sys::RangeTblEntry) -> bool {
     unsafe { items::<pg_sys::Node>((*entry).securityQuals).count() == 1 }
 }
 
+/// A write is bound by the policy for reading, too, and mostly both come to the same: then one is enough.
+unsafe fn without_repetitions(policies: Vec<Policy>) -> Vec<Policy> {
+    let mut kept: Vec<Policy> = vec![];
+    for policy in policies {
+        let is_same =
+            |other: &Policy| other.entry == policy.entry && other.ruling.predicate == policy.ruling.predicate;
+        if kept.iter().any(is_same) {
+            // SAFETY: a policy of the statement that is about to be planned; another one of its entry stays.
+            unsafe { policy.drop() }
+        } else {
+            kept.push(policy);
+        }
+    }
+    kept
+}
+
+/// The same of what new rows are checked against.
+unsafe fn drop_repeated_checks(query: *mut pg_sys::Query, authority: &Authority) {
+    // SAFETY: a query tree; the list of its checks is its alone.
+    unsafe {
+        // Only policies that somebody wrote as restrictive have names here, and refusals tell them.
+        let options = items::<pg_sys::WithCheckOption>((*query).withCheckOptions)
+            .filter(|option| (**option).polname.is_null());
+        let mut kept: Vec<(pg_sys::WCOKind::Type, pg_sys::Oid, Rc<Ruling>)> = vec![];
+        for option in options.collect::<Vec<_>>() {
+            let Some((relation, ruling)) = ruling_of((*option).qual, query, authority) else { continue };
+            let kind = (*option).kind;
+            if kept
+                .iter()
+                .any(|known| (known.0, known.1) == (kind, relation) && known.2.predicate == ruling.predicate)
+            {
+                (*query).withCheckOptions = pg_sys::list_delete_ptr((*query).withCheckOptions, option.cast());
+            } else {
+                kept.push((kind, relation, ruling));
+            }
+        }
+    }
+}
+
+/// The table that a call of docperm.permits() is about, and what the call comes to.
+unsafe fn ruling_of(
+    node: *mut pg_sys::Node,
+    query: *mut pg_sys::Query,
+    authority: &Authority,
+) -> Option<(pg_sys::Oid, Rc<Ruling>)> {
+    // SAFETY: an expression of the query.
+    unsafe {
+        if !is_permits(node, &authority.site) {
+            return None;
+        }
+        let call = PolicyCall::read(query, (*node.cast::<pg_sys::FuncExpr>()).args)?;
+        if authority.site.doctypes.get(&call.relation) != Some(&call.doctype) {
+            return None;
+        }
+        let ruling = authority.ruling(&call.doctype, &call.ptype).map_err(Fault::from).or_raise();
+        Some((call.relation, ruling))
+    }
+}
+
 /// docperm's policies on the tables of one query.
 unsafe fn calls(
     query: *mut pg_sys::Query,
     site: &Site,
-) -> Vec<(*mut pg_sys::Query, *mut pg_sys::RangeTblEntry, *mut *mut pg_sys::Node, PolicyCall)> {
+) -> Vec<(*mut pg_sys::Query, *mut pg_sys::RangeTblEntry, *mut pg_sys::Node, PolicyCall)> {
     // SAFETY: a query tree; a policy is an item of a list of expressions.
     unsafe {
         let policies = items::<pg_sys::RangeTblEntry>((*query).rtable)
-            .flat_map(|entry| slots((*entry).securityQuals).map(move |slot| (entry, slot)));
-        let calls = policies.filter_map(|(entry, slot)| {
-            if !is_permits(*slot, site) {
+            .flat_map(|entry| slots((*entry).securityQuals).map(move |slot| (entry, *slot)));
+        let calls = policies.filter_map(|(entry, node)| {
+            if !is_permits(node, site) {
                 return None;
             }
-            let call = (*slot).cast::<pg_sys::FuncExpr>();
-            Some((query, entry, slot, PolicyCall::read(query, (*call).args)?))
+            let call = node.cast::<pg_sys::FuncExpr>();
+            Some((query, entry, node, PolicyCall::read(query, (*call).args)?))
         });
         calls.collect()
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::user_permissions::ValueSet;
 
 /// A condition on one row of a doctype's table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Predicate {
     /// Every row.
     Always,
@@ -43,7 +43,7 @@ pub enum Predicate {
 }
 
 /// From a row of a child table to the document that it belongs to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentLink {
     /// The column of the child row that holds the document's name.
     pub column: String,
@@ -54,7 +54,7 @@ pub struct ParentLink {
 }
 
 /// From a document to the rows of a child table that belong to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChildLink {
     /// The child doctype.
     pub doctype: String,

@@ -1,6 +1,6 @@
 //! Plans: what the executor gets is what an expert would have written by hand. Shapes only, never times.
 
-use crate::support::{World, explain, one, set_user, table};
+use crate::support::{World, explain, one, refused_with, set_user, table};
 use postgres::Client;
 
 const ALL: &str = "all@erp.test";
@@ -409,4 +409,44 @@ fn one_row_by_its_key_is_tested_against_a_set() {
     }
     let few = plan(&mut c, ONE, "SELECT * FROM entry WHERE id = 17");
     assert!(!few.contains("_is_permitted"), "{few}");
+}
+
+#[test]
+fn what_reading_and_writing_come_to_is_tested_once() {
+    let mut w = world();
+    w.sql(
+        "INSERT INTO docperm.user_permissions (user_name, allow, for_value) VALUES ('one@erp.test', 'Territory', 't1')",
+    );
+    let mut c = w.app();
+    set_user(&mut c, ONE);
+    for write in ["UPDATE entry SET title = 'x' WHERE id = 7", "DELETE FROM entry WHERE id = 7"] {
+        let plan = explain(&mut c, write);
+        assert_eq!(plan.matches("territory IS NULL").count(), 1, "{plan}");
+    }
+}
+
+#[test]
+fn where_reading_is_narrower_than_writing_both_hold() {
+    let mut w = World::new(
+        "CREATE TABLE note (name text PRIMARY KEY, body text, owner text);
+         CREATE TABLE line (id int PRIMARY KEY, note text REFERENCES note, body text);
+         INSERT INTO note VALUES ('mine', 'a', 'one@erp.test'), ('theirs', 'b', 'all@erp.test');
+         INSERT INTO line VALUES (1, 'mine', 'x'), (2, 'theirs', 'y');
+         SELECT docperm.protect('note', 'Note', owner_column => 'owner'),
+                docperm.protect('line', 'Line', parent_doctype => 'Note', parent_column => 'note');",
+    );
+    w.user(ONE, &["Reader", "Writer"]);
+    w.sql(
+        "INSERT INTO docperm.role_permissions (doctype, role, rights, if_owner) VALUES ('Note', 'Reader', '{read}', true);
+         INSERT INTO docperm.role_permissions (doctype, role, rights) VALUES ('Note', 'Writer', '{write,delete}');",
+    );
+    let mut c = w.app();
+    set_user(&mut c, ONE);
+    let changed = |sql: &str| format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
+    assert_eq!(one(&mut c, &changed("UPDATE note SET body = 'x' WHERE name <> ''")), "1");
+    assert_eq!(one(&mut c, &changed("UPDATE line SET body = 'x' WHERE id > 0")), "1");
+    // What a row is changed to is held to both as well.
+    assert_eq!(refused_with(&mut c, "UPDATE line SET note = 'theirs' WHERE id = 1"), "42501");
+    assert_eq!(one(&mut c, &changed("DELETE FROM line WHERE id > 0")), "1");
+    assert_eq!(one(&mut w.admin, "SELECT body FROM note WHERE name = 'theirs'"), "b");
 }
