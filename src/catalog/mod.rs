@@ -23,6 +23,7 @@ pub mod invalidation;
 pub mod key_column;
 pub mod load;
 pub mod memory;
+pub mod remembered;
 pub mod row_lock;
 pub mod scan;
 pub mod session;

@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use pgrx::{FromDatum, pg_sys};
 
 use super::attribute_set;
+use super::remembered::Remembered;
 use crate::fault::{Fault, SqlState};
 
 /// A snapshot of everything committed when it was taken, and of the transaction's own changes.
@@ -42,8 +43,18 @@ impl Drop for NewestSnapshot {
     }
 }
 
+thread_local! {
+    static TABLES: Remembered<String, pg_sys::Oid> = Remembered::default();
+    /// By the table and the columns.
+    static INDEXES: Remembered<Vec<u32>, pg_sys::Oid> = Remembered::default();
+}
+
 /// The OID of one of docperm's own tables.
 pub fn table_oid(name: &str) -> pg_sys::Oid {
+    TABLES.with(|tables| tables.get_or(name, || look_up(name)))
+}
+
+fn look_up(name: &str) -> pg_sys::Oid {
     let c_name = std::ffi::CString::new(name).expect("table names have no NUL");
     // SAFETY: syscache look-ups by name, inside a transaction.
     let oid = unsafe {
@@ -291,6 +302,12 @@ impl Table {
     }
 
     fn index_beginning_with(&self, columns: &[pg_sys::AttrNumber]) -> pg_sys::Oid {
+        let columns_of_table: Vec<u32> =
+            std::iter::once(self.oid().to_u32()).chain(columns.iter().map(|column| *column as u32)).collect();
+        INDEXES.with(|indexes| indexes.get_or(&columns_of_table[..], || self.look_for_index(columns)))
+    }
+
+    fn look_for_index(&self, columns: &[pg_sys::AttrNumber]) -> pg_sys::Oid {
         // SAFETY: the index list of an open relation; each index is opened and closed under a lock, and has as many keys as
         // it says; a NULL predicate means that the index holds every row.
         unsafe {
@@ -356,13 +373,14 @@ impl Table {
                 keys.len() as _,
                 keys.as_mut_ptr(),
             );
-            let memory = super::memory::OwnedContext::create();
+            let mut memory = None;
             loop {
                 pg_sys::check_for_interrupts!();
                 let tuple = pg_sys::systable_getnext(scan);
                 if tuple.is_null() {
                     break;
                 }
+                let memory = memory.get_or_insert_with(super::memory::OwnedContext::create);
                 let next = memory.enter(|| visit(&RowView { table: self, tuple }));
                 memory.reset();
                 if next.is_break() {

@@ -25,6 +25,21 @@ impl Fixed {
         fixed
     }
 
+    /// For the text form of values of a type that become names; nothing, if no setting changes how they are written.
+    pub fn for_names_of(type_oid: pg_sys::Oid) -> Option<Self> {
+        const UNCHANGED: [pg_sys::Oid; 8] = [
+            pg_sys::TEXTOID,
+            pg_sys::VARCHAROID,
+            pg_sys::BPCHAROID,
+            pg_sys::NAMEOID,
+            pg_sys::INT2OID,
+            pg_sys::INT4OID,
+            pg_sys::INT8OID,
+            pg_sys::UUIDOID,
+        ];
+        (!UNCHANGED.contains(&type_oid)).then(Self::for_names)
+    }
+
     /// For statements of docperm's own: as for names, and what they name is what PostgreSQL brings.
     pub fn for_statements() -> Self {
         let fixed = Self::for_names();

@@ -106,8 +106,8 @@ impl<'a> TriggerCall<'a> {
     }
 
     fn names(&self, rows: *mut pg_sys::Tuplestorestate, site: &Site, doctype: &str) -> Vec<String> {
-        let _settings = Fixed::for_names();
         let attribute = self.attribute(&site.model.doctypes[doctype].name_column, doctype);
+        let _settings = Fixed::for_names_of(attribute.atttypid);
         let (mut rows, mut names) = (self.transition(rows), vec![]);
         while rows.advance() {
             let name = rows.value(attribute).map(|datum| values::text_of(datum, attribute.atttypid));

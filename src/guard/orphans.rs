@@ -5,11 +5,13 @@
 //! rows wait.
 
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
 use crate::catalog::document::{self, Name};
 use crate::catalog::load::Site;
+use crate::catalog::remembered::Remembered;
 use crate::catalog::scan::{NewestSnapshot, RowView, Table};
 use crate::catalog::{cache, values};
 use crate::fault::Fault;
@@ -21,8 +23,24 @@ const FEW: usize = 1_000;
 /// The catalog of constraints, whose number is the same in all versions.
 const PG_CONSTRAINT: u32 = 2606;
 
-/// Child doctypes that may hold rows without a document of this doctype.
-fn possible<'s>(site: &'s Site, doctype: &str) -> Vec<(&'s Doctype, &'s Parentage)> {
+thread_local! {
+    /// By the doctype that they belong to.
+    static POSSIBLE: Remembered<String, Rc<[String]>> = Remembered::default();
+}
+
+/// Child doctypes that may hold rows without a document of this doctype, in the order of their names.
+fn names_of_possible(site: &Site, doctype: &str) -> Rc<[String]> {
+    let find_out = || look_for_possible(site, doctype).iter().map(|child| child.name.clone()).collect();
+    POSSIBLE.with(|possible| possible.get_or(doctype, find_out))
+}
+
+fn possible<'s>(site: &'s Site, doctype: &str) -> impl Iterator<Item = (&'s Doctype, &'s Parentage)> {
+    let names = names_of_possible(site, doctype);
+    let children = (0..names.len()).filter_map(move |place| site.model.doctypes.get(&names[place]));
+    children.filter_map(|child| Some((child, child.parentage.as_ref()?)))
+}
+
+fn look_for_possible<'s>(site: &'s Site, doctype: &str) -> Vec<&'s Doctype> {
     let Some(parent) = site.model.doctypes.get(doctype).filter(|_| site.refuse_orphans) else {
         return vec![];
     };
@@ -35,7 +53,7 @@ fn possible<'s>(site: &'s Site, doctype: &str) -> Vec<(&'s Doctype, &'s Parentag
         })
         .collect();
     children.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-    children
+    children.into_iter().map(|(child, _)| child).collect()
 }
 
 /// A validated foreign key leads from each row to its document.
@@ -80,12 +98,17 @@ fn is_validated(constraint: pg_sys::Oid) -> bool {
     }
 }
 
+/// Whether rows of some child table could wait for a document of this doctype.
+pub fn may_wait(site: &Site, doctype: &str) -> bool {
+    !names_of_possible(site, doctype).is_empty()
+}
+
 /// Whether the names that documents of the table get now matter: there may be orphans of them, and policies hold for whoever
 /// names them. To the Administrator all rows are open anyway.
 pub fn concern(site: &Site, doctype: &str, relation: pg_sys::Oid) -> bool {
     let is_administrator =
         || cache::authority(&identity::acting().user).record().is_some_and(|user| user.is_administrator());
-    !possible(site, doctype).is_empty() && super::is_bound_by_policies(relation) && !is_administrator()
+    may_wait(site, doctype) && super::is_bound_by_policies(relation) && !is_administrator()
 }
 
 /// Refuses, with 42501, names under which rows of a child table wait.
