@@ -1,4 +1,4 @@
-//! Functions that PostgreSQL calls with the version-1 convention and that sql/ declares.
+//! Where PostgreSQL calls docperm: functions with the version-1 convention that sql/ declares, and hooks.
 
 /// Defines a version-1 function and its info record, which must be called `pg_finfo_` and the function's name. The body
 /// gets the call's `FunctionCallInfo` and returns a datum; PostgreSQL errors and Rust panics in it become PostgreSQL errors.
@@ -24,3 +24,12 @@ macro_rules! entry_point {
     };
 }
 pub(crate) use entry_point;
+
+/// Runs docperm's own part of a hook: its panics, and PostgreSQL's errors in it, become PostgreSQL's errors.
+///
+/// # Safety
+/// In a function that PostgreSQL calls, whose frame holds nothing to be dropped.
+pub unsafe fn guarded<R>(work: impl FnOnce() -> R) -> R {
+    // SAFETY: as demanded of the caller.
+    unsafe { pgrx::pg_sys::panic::pgrx_extern_c_guard(std::panic::AssertUnwindSafe(work)) }
+}

@@ -35,8 +35,25 @@ pub struct Site {
     pub is_readable: pg_sys::Oid,
     /// See there.
     pub readable: pg_sys::Oid,
+    /// Functions of docperm's that triggers on the tables of documents call.
+    pub trigger_functions: TriggerFunctions,
     /// Every right that a rule can grant.
     pub rights: BTreeSet<String>,
+}
+
+/// Functions of docperm's that triggers call.
+#[derive(Debug, Default)]
+pub struct TriggerFunctions {
+    /// docperm._documents_created()
+    pub documents_created: pg_sys::Oid,
+    /// docperm._documents_deleted()
+    pub documents_deleted: pg_sys::Oid,
+    /// docperm._documents_renamed()
+    pub documents_renamed: pg_sys::Oid,
+    /// docperm._keep_constants()
+    pub keep_constants: pg_sys::Oid,
+    /// docperm._write_document()
+    pub write_document: pg_sys::Oid,
 }
 
 /// Reads the configuration.
@@ -48,6 +65,13 @@ pub fn site() -> Site {
         permits: super::values::own_function(c"permits", &mut permits.clone()),
         is_readable: super::values::own_function(c"_is_readable", &mut [pg_sys::RECORDOID]),
         readable: super::values::own_function(c"_readable", &mut [pg_sys::ANYELEMENTOID]),
+        trigger_functions: TriggerFunctions {
+            documents_created: super::values::own_function(c"_documents_created", &mut []),
+            documents_deleted: super::values::own_function(c"_documents_deleted", &mut []),
+            documents_renamed: super::values::own_function(c"_documents_renamed", &mut []),
+            keep_constants: super::values::own_function(c"_keep_constants", &mut []),
+            write_document: super::values::own_function(c"_write_document", &mut []),
+        },
         ..Default::default()
     };
     Table::own("settings").scan(&snapshot, |row| {

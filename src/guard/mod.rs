@@ -12,13 +12,16 @@
 //! - [`orphans`], rows of child tables that a document left behind, do not become another's.
 //! - [`history`] tells what happened to them; [`follows`] are of users who want to hear of it.
 //! - [`links`] lead to documents only that whoever sets them may select.
-//! - [`triggers`] tell them; [`merging`] tells where a trigger's rows are not all there.
+//! - [`triggers`] tell them, but for those that [`idle`] finds to have nothing to do; [`execution`] knows what is being run, and
+//!   [`merging`] where a trigger's rows are not all there.
 
 mod amendment;
 mod child_rows;
 mod document;
+mod execution;
 mod follows;
 mod history;
+mod idle;
 pub mod lifecycle;
 mod links;
 mod merging;
@@ -33,7 +36,7 @@ mod writing;
 
 /// Begins to watch statements.
 pub fn init() {
-    merging::watch();
+    execution::watch();
 }
 
 /// Whether policies of the table hold for the current role: not for one that loads or maintains data past them.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
-use super::{history, links, merging, orphans, shares};
+use super::{history, idle, links, merging, orphans, shares};
 use crate::catalog::cache;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::entry_point::entry_point;
@@ -14,7 +14,7 @@ entry_point! {
     /// doctype: `docperm._documents_deleted('Sales Order')`. Shares go with their documents.
     fn docperm_documents_deleted / pg_finfo_docperm_documents_deleted (fcinfo) {
         let call = TriggerCall::of(fcinfo);
-        let Some(doctype) = call.argument().filter(|doctype| shares::any_of(doctype)) else { return call.done() };
+        let Some(doctype) = call.argument().filter(|doctype| idle::is_shared(doctype)) else { return call.done() };
         let site = cache::site();
         if call.is_truncate() {
             // Perhaps only one partition of several.

@@ -9,10 +9,11 @@ use std::cell::Cell;
 
 use pgrx::pg_sys;
 
-use super::next::{self, Next, guarded, next};
+use super::next::{self, Next, next};
 use super::stamp::{self, Standing};
 use super::{parallel, policies, replan, walk};
 use crate::catalog::{cache, invalidation};
+use crate::entry_point::guarded;
 use crate::fault::{Fault, SqlState};
 use crate::identity;
 

@@ -2,9 +2,7 @@
 //!
 //! What comes next is called as C would call it, through frames that hold nothing to be dropped, so that an error passes by as
 //! PostgreSQL raised it. If it were caught and raised again, it would lose its context and the names of the constraint, the
-//! table and the column that it is about. Only docperm's own part of a hook runs under [`guarded`].
-
-use std::panic::AssertUnwindSafe;
+//! table and the column that it is about. Only docperm's own part of a hook runs under [`guarded`](crate::entry_point::guarded).
 
 use pgrx::pg_sys;
 
@@ -90,13 +88,4 @@ pub fn install(own: Next) {
         pg_sys::ExecutorEnd_hook = Some(own.executor_end);
         pg_sys::ProcessUtility_hook = Some(own.process_utility);
     }
-}
-
-/// Runs docperm's own part of a hook: its panics, and PostgreSQL's errors in it, become PostgreSQL's errors.
-///
-/// # Safety
-/// In a function that PostgreSQL calls, whose frame holds nothing to be dropped.
-pub unsafe fn guarded<R>(work: impl FnOnce() -> R) -> R {
-    // SAFETY: as demanded of the caller.
-    unsafe { pg_sys::panic::pgrx_extern_c_guard(AssertUnwindSafe(work)) }
 }

@@ -24,6 +24,7 @@ mod escalation;
 mod grants;
 mod hardening;
 mod history;
+mod idle_triggers;
 mod levels;
 mod levels_acceptance;
 mod levels_attacks;
