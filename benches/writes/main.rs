@@ -1,5 +1,9 @@
 //! What writing costs, as ratios to writes on tables without docperm whose policies and triggers were written by hand for the
 //! same purpose. All forms take turns on one server; each figure is the median of its turns.
+//!
+//! Single statements are measured in two ways. As a client meets them, each with its way to the server and back: the forms take
+//! turns after each statement, because how fast a message wakes the other side differs from one moment to the next by more than
+//! what is looked for here. And without that way, many in one message.
 
 mod tables;
 
@@ -11,27 +15,49 @@ use postgres::Client;
 use tables::{FORMS, Form, SETUP};
 
 /// Turns of each cell.
-const TURNS: usize = 9;
+const TURNS: usize = 15;
 /// Single statements in a turn, all in one transaction.
-const SINGLE: usize = 2_000;
+const SINGLE: usize = 1_000;
+/// Statements in a message, where they come many at once.
+const MESSAGE: usize = 100;
 /// Rows of a statement for many.
 const BULK: usize = 100_000;
+/// Turns of statements for many.
+const BULK_TURNS: usize = 7;
 
-/// A kind of write, and how it is timed.
-struct Kind {
-    name: &'static str,
-    time: fn(&mut Client, &Form) -> f64,
+/// A kind of write.
+#[derive(Clone, Copy)]
+enum Write {
+    Insert,
+    Update,
+    Delete,
 }
 
-const KINDS: [Kind; 5] = [
-    Kind { name: "INSERT of a row", time: insert },
-    Kind { name: "UPDATE of a row", time: update },
-    Kind { name: "DELETE of a row", time: delete },
-    Kind { name: "INSERT of 100,000 rows", time: insert_many },
-    Kind { name: "UPDATE of 100,000 rows", time: update_many },
+/// How it is sent.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// One row a statement, one statement a message.
+    Single,
+    /// One row a statement, [`MESSAGE`] statements a message.
+    Together,
+    /// [`BULK`] rows a statement.
+    Bulk,
+}
+
+const KINDS: [(&str, Write, Way); 8] = [
+    ("INSERT of a row", Write::Insert, Way::Single),
+    ("UPDATE of a row", Write::Update, Way::Single),
+    ("DELETE of a row", Write::Delete, Way::Single),
+    ("INSERT without the way", Write::Insert, Way::Together),
+    ("UPDATE without the way", Write::Update, Way::Together),
+    ("DELETE without the way", Write::Delete, Way::Together),
+    ("INSERT of 100,000 rows", Write::Insert, Way::Bulk),
+    ("UPDATE of 100,000 rows", Write::Update, Way::Bulk),
 ];
 
 fn main() {
+    // Cargo passes options of its own.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--")).unwrap_or_default();
     let database = server().database();
     let mut admin = database.admin();
     let role = database.login_role("app");
@@ -50,33 +76,40 @@ fn main() {
     for form in &FORMS {
         prepare(&mut client, form);
     }
-    println!("{:<24} {:<38} {:>12} {:>7} {:>7}", "write", "form", "per row", "ratio", "target");
-    for kind in &KINDS {
+    println!("| write | form | per row | ratio | target |");
+    println!("|---|---|---|---|---|");
+    for (name, write, way) in KINDS.into_iter().filter(|kind| kind.0.contains(&only)) {
         let mut times = vec![vec![]; FORMS.len()];
-        for _ in 0..TURNS {
-            for (form, times) in FORMS.iter().zip(&mut times) {
-                times.push((kind.time)(&mut client, form));
+        let turns = if way == Way::Bulk { BULK_TURNS } else { TURNS };
+        for turn in 0..turns {
+            // Nobody is always the first.
+            let order = (0..FORMS.len()).map(|place| (place + turn) % FORMS.len());
+            match way {
+                Way::Single => {
+                    for (times, time) in times.iter_mut().zip(alternating(&mut client, write, turn)) {
+                        times.push(time);
+                    }
+                }
+                Way::Together => order.for_each(|form| {
+                    times[form].push(together(&mut client, write, &FORMS[form]));
+                }),
+                Way::Bulk => order.for_each(|form| {
+                    times[form].push(bulk(&mut client, write, &FORMS[form]));
+                    run(&mut admin, &format!("VACUUM {}", FORMS[form].table));
+                }),
             }
             run(&mut admin, "VACUUM");
         }
         let medians: Vec<f64> = times.into_iter().map(median).collect();
         for (form, seconds) in FORMS.iter().zip(&medians) {
             let baseline = FORMS.iter().position(|other| other.table == form.baseline).expect("a form");
-            let is_bulk = kind.name.contains("100,000");
-            let target = form.target.map_or(String::new(), |target| {
-                format!(
-                    "{:.1}",
-                    if is_bulk && kind.name.starts_with("INSERT") { target.max(1.2) } else { target }
-                )
-            });
-            println!(
-                "{:<24} {:<38} {:>9.2} us {:>7.2} {:>7}",
-                kind.name,
-                form.name,
-                seconds * 1e6,
-                seconds / medians[baseline],
-                target
-            );
+            let target = match (form.target, write, way) {
+                (None, ..) => String::new(),
+                (Some(target), Write::Insert, Way::Bulk) => format!("{:.1}", target.max(1.2)),
+                (Some(target), ..) => format!("{target:.1}"),
+            };
+            let (each, ratio) = (seconds * 1e6, seconds / medians[baseline]);
+            println!("| {name} | {} | {each:.2} us | {ratio:.2} | {target} |", form.name);
         }
     }
 }
@@ -100,47 +133,60 @@ fn prepare(client: &mut Client, form: &Form) {
     );
 }
 
-/// Seconds per statement of a transaction that is rolled back.
-fn each(client: &mut Client, statement: impl Fn(usize) -> String) -> f64 {
-    let statements: Vec<String> = (0..SINGLE).map(statement).collect();
-    client.batch_execute("BEGIN").expect("a transaction");
-    let began = Instant::now();
-    for statement in &statements {
-        client.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+/// The statement that writes a row of its own.
+fn statement(write: Write, form: &Form, number: usize) -> String {
+    let table = form.table;
+    match write {
+        Write::Insert => format!("EXECUTE insert_{table} ({})", 1_000_000 + number),
+        Write::Update => format!("EXECUTE update_{table} ({})", 1 + number),
+        Write::Delete => format!("EXECUTE delete_{table} ({})", 1 + number),
     }
-    let seconds = began.elapsed().as_secs_f64();
-    client.batch_execute("ROLLBACK").expect("the end of it");
+}
+
+/// Seconds that a message takes there and back.
+fn time(client: &mut Client, message: &str) -> f64 {
+    let began = Instant::now();
+    client.batch_execute(message).unwrap_or_else(|error| panic!("{message}: {error:?}"));
+    began.elapsed().as_secs_f64()
+}
+
+/// Seconds per statement of each form, by turns, in a transaction that is rolled back.
+fn alternating(client: &mut Client, write: Write, turn: usize) -> Vec<f64> {
+    run(client, "BEGIN");
+    let mut sums = vec![0.0; FORMS.len()];
+    for number in 0..SINGLE {
+        for place in 0..FORMS.len() {
+            let form = (place + turn + number) % FORMS.len();
+            sums[form] += time(client, &statement(write, &FORMS[form], number));
+        }
+    }
+    run(client, "ROLLBACK");
+    sums.into_iter().map(|sum| sum / SINGLE as f64).collect()
+}
+
+/// Seconds per statement of one form, many in a message, in a transaction that is rolled back.
+fn together(client: &mut Client, write: Write, form: &Form) -> f64 {
+    let statements: Vec<String> = (0..SINGLE).map(|number| statement(write, form, number)).collect();
+    let messages: Vec<String> = statements.chunks(MESSAGE).map(|some| some.join("; ")).collect();
+    run(client, "BEGIN");
+    let seconds: f64 = messages.iter().map(|message| time(client, message)).sum();
+    run(client, "ROLLBACK");
     seconds / SINGLE as f64
 }
 
-/// Seconds per row of a statement that is rolled back.
-fn all(client: &mut Client, statement: &str) -> f64 {
-    client.batch_execute("BEGIN").expect("a transaction");
-    let began = Instant::now();
-    client.batch_execute(statement).unwrap_or_else(|error| panic!("{statement}: {error:?}"));
-    let seconds = began.elapsed().as_secs_f64();
-    client.batch_execute("ROLLBACK").expect("the end of it");
-    seconds / BULK as f64
-}
-
-fn insert(client: &mut Client, form: &Form) -> f64 {
-    each(client, |i| format!("EXECUTE insert_{} ({})", form.table, 1_000_000 + i))
-}
-
-fn update(client: &mut Client, form: &Form) -> f64 {
-    each(client, |i| format!("EXECUTE update_{} ({})", form.table, 1 + i))
-}
-
-fn delete(client: &mut Client, form: &Form) -> f64 {
-    each(client, |i| format!("EXECUTE delete_{} ({})", form.table, 1 + i))
-}
-
-fn insert_many(client: &mut Client, form: &Form) -> f64 {
+/// Seconds per row of one statement, in a transaction that is rolled back.
+fn bulk(client: &mut Client, write: Write, form: &Form) -> f64 {
     let (table, columns, values) = (form.table, form.columns(), form.values("i"));
-    let series = format!("generate_series(1000000, {}) AS i", 1_000_000 + BULK - 1);
-    all(client, &format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {series}"))
-}
-
-fn update_many(client: &mut Client, form: &Form) -> f64 {
-    all(client, &format!("UPDATE {} SET body = 'changed'", form.table))
+    let statement = match write {
+        Write::Insert => {
+            let series = format!("generate_series(1000000, {}) AS i", 1_000_000 + BULK - 1);
+            format!("INSERT INTO {table} ({columns}) SELECT {values} FROM {series}")
+        }
+        Write::Update => format!("UPDATE {table} SET body = 'changed'"),
+        Write::Delete => format!("DELETE FROM {table}"),
+    };
+    run(client, "BEGIN");
+    let seconds = time(client, &statement);
+    run(client, "ROLLBACK");
+    seconds / BULK as f64
 }
