@@ -166,7 +166,9 @@ impl OwnedArray {
             if !values::can_be_empty(type_oid) {
                 return (plain, plain);
             }
-            datums.extend(values::value_of("", type_oid));
+            // Where it is in order, for a scan of an index begins with sorting the values, which costs nothing if they are
+            // in order.
+            datums.splice(0..0, values::value_of("", type_oid));
             (plain, construct(&mut datums, type_oid))
         });
         OwnedArray { plain, with_empty, _memory: memory }

@@ -205,8 +205,8 @@ mod tests {
         // Names stand in the order of their bytes.
         for (type_name, names, plain, with_empty) in [
             ("smallint", &["7", "12", "70000", "", "x"][..], "{12,7}", "{12,7}"),
-            ("text", &["b", "a,b", "NULL"], r#"{"NULL","a,b",b}"#, r#"{"NULL","a,b",b,""}"#),
-            ("varchar", &["b", ""], r#"{"",b}"#, r#"{"",b,""}"#),
+            ("text", &["b", "a,b", "NULL"], r#"{"NULL","a,b",b}"#, r#"{"","NULL","a,b",b}"#),
+            ("varchar", &["b", ""], r#"{"",b}"#, r#"{"","",b}"#),
             ("uuid", &[uuid], uuid, uuid),
             ("text", &[], "{}", r#"{""}"#),
         ] {
