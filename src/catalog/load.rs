@@ -56,6 +56,12 @@ pub struct TriggerFunctions {
     pub write_document: pg_sys::Oid,
 }
 
+/// The table is one of docperm's.
+fn is_own(relation: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups.
+    unsafe { pg_sys::get_rel_namespace(relation) == pg_sys::get_namespace_oid(c"docperm".as_ptr(), true) }
+}
+
 /// Reads the configuration.
 pub fn site() -> Site {
     let snapshot = NewestSnapshot::take();
@@ -99,7 +105,8 @@ pub fn site() -> Site {
     });
     Table::own("doctypes").scan(&snapshot, |row| {
         let name = row.text("name").unwrap_or_default();
-        if let Some(relation) = row.get::<pg_sys::Oid>("relation") {
+        let relation = row.get::<pg_sys::Oid>("relation");
+        if let Some(relation) = relation {
             site.relations.insert(name.clone(), relation);
             site.doctypes.insert(relation, name.clone());
         }
@@ -109,6 +116,7 @@ pub fn site() -> Site {
         }
         let doctype = Doctype {
             name: name.clone(),
+            comes_with_docperm: relation.is_some_and(is_own),
             name_column: row.text("name_column").unwrap_or_default(),
             owner_column: row.text("owner_column"),
             tree_parent_column: row.text("tree_parent_column"),

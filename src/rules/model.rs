@@ -54,6 +54,8 @@ pub enum StrictMode {
 pub struct Doctype {
     /// Its name, as administrators write it.
     pub name: String,
+    /// Its table is one of docperm's own.
+    pub comes_with_docperm: bool,
     /// The column whose text is a document's name.
     pub name_column: String,
     /// The column that holds the name of the user who created the document.
@@ -144,9 +146,14 @@ pub struct Parentage {
 }
 
 impl Parentage {
-    /// Rows can belong to documents of `doctype`.
+    /// Rows can belong to documents of `doctype`. To one of docperm's own they belong only where the child table names it:
+    /// everybody reads something of users and sessions, and what is common to all parents would be common to these as well.
     pub fn admits(&self, doctype: &Doctype) -> bool {
-        doctype.parentage.is_none() && self.doctype.as_ref().is_none_or(|only| *only == doctype.name)
+        let is_meant = match &self.doctype {
+            Some(only) => *only == doctype.name,
+            None => !doctype.comes_with_docperm,
+        };
+        doctype.parentage.is_none() && is_meant
     }
 }
 

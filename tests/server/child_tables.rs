@@ -369,3 +369,31 @@ fn rows_without_names_are_not_asked_about_by_name() {
     assert_eq!(one(&mut w.acting(ANN), "SELECT docperm.has_permission('Line')"), "t");
     assert!(!table(&mut w.acting(ANN), "SELECT * FROM docperm.explain_access('Line')").is_empty());
 }
+
+/// Everybody may read his own user's record, by a rule without levels. What is open wherever rows may belong would be open
+/// nowhere, and a row would be seen because it names a user.
+#[test]
+fn rows_of_any_document_belong_to_none_of_docperms_own() {
+    let mut w = world_with(
+        "CREATE TABLE company (name text PRIMARY KEY); CREATE TABLE employee (name text PRIMARY KEY);
+         CREATE TABLE remark (name text PRIMARY KEY, parent text, parenttype text, body text);
+         INSERT INTO company VALUES ('acme'); INSERT INTO employee VALUES ('eve');
+         INSERT INTO remark VALUES ('1', 'acme', 'Company', 'a'), ('2', 'eve', 'Employee', 'b'), ('3', 'ann@erp.test', 'User', 'c');
+         SELECT docperm.protect('company', 'Company'), docperm.protect('employee', 'Employee'),
+                docperm.protect('remark', 'Remark', parent_column => 'parent', parenttype_column => 'parenttype');
+         SELECT docperm.set_field('Remark', 'body', permlevel => 1);",
+    );
+    w.rule("Company", "Clerk", "{read,write}");
+    w.rule("Employee", "Clerk", "{read,write}");
+    assert_eq!(names(&mut w.acting(ANN), "SELECT name FROM remark"), ["1", "2"]);
+    assert_eq!(refused_with(&mut w.acting(ANN), "SELECT body FROM remark"), "42501");
+    w.sql(
+        "INSERT INTO docperm.role_permissions (doctype, role, permlevel, rights)
+         SELECT d, 'Clerk', 1, '{read,write}' FROM unnest('{Company,Employee}'::text[]) AS d",
+    );
+    assert_eq!(names(&mut w.acting(ANN), "SELECT body FROM remark"), ["a", "b"]);
+    // Named, they may be docperm's.
+    w.sql("SELECT docperm.protect('remark', 'Remark', parent_doctype => 'User', parenttype_column => '')");
+    w.sql("SELECT docperm.set_field('Remark', 'body', permlevel => 0)");
+    assert_eq!(names(&mut w.acting(ANN), "SELECT body FROM remark"), ["c"]);
+}
