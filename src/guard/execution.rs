@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use super::idle;
 use super::merging::Writing;
 use crate::entry_point::guarded;
+use crate::identity;
 
 type ExecutorStart = unsafe extern "C-unwind" fn(*mut pg_sys::QueryDesc, c_int);
 type ExecutorFinish = unsafe extern "C-unwind" fn(*mut pg_sys::QueryDesc);
@@ -33,6 +34,8 @@ static mut NEXT: Next = Next { start: standard_ExecutorStart, finish: standard_E
 /// A query whose AFTER triggers fire.
 struct Finishing {
     writing: Writing,
+    /// With whose privileges it runs.
+    role: pg_sys::Oid,
     /// How many transactions it is in, one in the other.
     level: c_int,
 }
@@ -45,6 +48,20 @@ thread_local! {
 /// What the query is whose AFTER triggers fire; `None` if this library has seen none begin.
 pub fn finishing() -> Option<Writing> {
     FINISHING.with_borrow(|all| all.last().map(|query| query.writing))
+}
+
+/// With whose privileges the query runs whose foreign keys change other tables now, as these tables' owners.
+pub fn who_set_off_foreign_keys() -> pg_sys::Oid {
+    let role = FINISHING.with_borrow(|all| all.last().map(|query| query.role));
+    role.unwrap_or_else(identity::outer_role)
+}
+
+/// Whether a foreign key does what is being done: ON DELETE CASCADE and the like.
+pub fn is_of_foreign_key() -> bool {
+    let (mut role, mut context) = (pg_sys::InvalidOid, 0);
+    // SAFETY: reads variables of the backend. Only foreign keys (ri_triggers.c) do without row security for a table's owner.
+    unsafe { pg_sys::GetUserIdAndSecContext(&mut role, &mut context) }
+    context & pg_sys::SECURITY_NOFORCE_RLS as c_int != 0
 }
 
 /// Installs the hooks.
@@ -81,8 +98,9 @@ unsafe extern "C-unwind" fn finish(query: *mut pg_sys::QueryDesc) {
             return (NEXT.finish)(query);
         }
         guarded(|| {
-            let (writing, level) = (Writing::of(query), pg_sys::GetCurrentTransactionNestLevel());
-            FINISHING.with_borrow_mut(|all| all.push(Finishing { writing, level }));
+            let (writing, role) = (Writing::of(query), identity::current_role());
+            let level = pg_sys::GetCurrentTransactionNestLevel();
+            FINISHING.with_borrow_mut(|all| all.push(Finishing { writing, role, level }));
         });
         (NEXT.finish)(query);
         guarded(|| {

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use super::row::TriggerRow;
 use super::table::{Column, GuardedTable};
 use super::writing::Writing;
-use super::{amendment, child_rows};
+use super::{amendment, child_rows, execution};
 use crate::catalog::values;
 use crate::fault::{Fault, SqlState};
 use crate::rules::lifecycle::{self, Refusal, State, Step};
@@ -41,6 +41,9 @@ pub fn inserted(writing: &Writing, new: TriggerRow) -> TriggerRow {
 pub fn updated(writing: &Writing, old: &TriggerRow, new: TriggerRow) -> TriggerRow {
     child_rows::forget_documents(&writing.table);
     if !writing.is_filtered {
+        if is_due_to_another() {
+            require_links_kept(writing, old, &new);
+        }
         return new;
     }
     let new = with_docstatus(writing, new);
@@ -66,14 +69,36 @@ pub fn updated(writing: &Writing, old: &TriggerRow, new: TriggerRow) -> TriggerR
 /// A document that is deleted.
 pub fn deleted(writing: &Writing, old: &TriggerRow) {
     child_rows::forget_documents(&writing.table);
-    if !writing.is_filtered {
+    if !writing.is_filtered && !is_due_to_another() {
         return;
     }
     if let Some(column) = &writing.table.docstatus {
         lifecycle::deletion(state(&writing.table, column, old))
             .unwrap_or_else(|refusal| refuse(&writing.told(old), "deleted", refusal));
     }
-    child_rows::deleted(writing, old);
+    if writing.is_filtered {
+        child_rows::deleted(writing, old);
+    }
+}
+
+/// A foreign key deletes or changes the document because somebody deletes or renames another, and he is bound by policies:
+/// what the document's state forbids him does not happen on the way either. Rows that belong to a document do go with it.
+fn is_due_to_another() -> bool {
+    // SAFETY: look-ups.
+    let is_exempt = |role| unsafe { pg_sys::superuser_arg(role) || pg_sys::has_bypassrls_privilege(role) };
+    execution::is_of_foreign_key() && !is_exempt(execution::who_set_off_foreign_keys())
+}
+
+/// A link that follows a document to its new name says what it said; one that is taken away does not.
+fn require_links_kept(writing: &Writing, old: &TriggerRow, new: &TriggerRow) {
+    let table = &writing.table;
+    let Some(docstatus) = &table.docstatus else { return };
+    let is_lost = |column: &&Column| old.datum(column).is_some() && new.datum(column).is_none();
+    if state(table, docstatus, old) != State::Draft
+        && let Some(column) = table.closed.iter().find(is_lost)
+    {
+        refuse_change(table, column, &writing.told(old));
+    }
 }
 
 fn purpose(step: Step) -> &'static str {
@@ -148,18 +173,22 @@ pub fn refuse(what: &str, done: &str, refusal: Refusal) -> ! {
 /// Refuses changes of columns that are closed while the document is submitted.
 pub fn require_open_columns(writing: &Writing, old: &TriggerRow, new: &TriggerRow, what: &str) {
     if let Some(column) = writing.table.closed.iter().find(|column| !old.agrees(new, column)) {
-        Fault::new(
-            SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("column \"{}\" of {what} cannot be changed", column.name),
-        )
-        .detail("While a document is submitted, and when it is cancelled, only columns with allow_on_submit change.")
-        .hint(format!(
-            "Cancel the document and amend it, or open the column: SELECT docperm.set_field({}, {}, allow_on_submit => true).",
-            values::literal(&writing.table.doctype),
-            values::literal(&column.name)
-        ))
-        .raise();
+        refuse_change(&writing.table, column, what);
     }
+}
+
+fn refuse_change(table: &GuardedTable, column: &Column, what: &str) -> ! {
+    Fault::new(
+        SqlState::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("column \"{}\" of {what} cannot be changed", column.name),
+    )
+    .detail("While a document is submitted, and when it is cancelled, only columns with allow_on_submit change.")
+    .hint(format!(
+        "Cancel the document and amend it, or open the column: SELECT docperm.set_field({}, {}, allow_on_submit => true).",
+        values::literal(&table.doctype),
+        values::literal(&column.name)
+    ))
+    .raise()
 }
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! Documents that are submitted, cancelled and amended: what their state allows, and whom.
 
 use crate::support::{World, attempt, names, one, refused, refused_with, run, set_user, table};
-use docperm_testkit::server;
+use docperm_testkit::{server, texts};
 use postgres::SimpleQueryMessage;
 
 const FULL: &str = "full@erp.test";
@@ -534,6 +534,39 @@ fn loads_and_foreign_keys_are_not_held_to_it() {
     full.batch_execute("DELETE FROM orders WHERE name = 'C'; UPDATE customer SET name = 'Anne'").unwrap();
     assert_eq!(names(&mut w.admin, "SELECT DISTINCT customer FROM orders"), ["Anne"]);
     assert_eq!(one(&mut w.admin, "SELECT count(*)::text FROM line WHERE parent = 'C'"), "0");
+}
+
+#[test]
+fn foreign_keys_take_away_nothing_that_was_submitted() {
+    for action in ["CASCADE", "SET NULL"] {
+        let mut w = world();
+        w.sql(&format!(
+            "CREATE TABLE customer (name text PRIMARY KEY); INSERT INTO customer VALUES ('Ann'), ('Bob');
+             INSERT INTO orders (name, customer) VALUES ('D2', 'Bob');
+             ALTER TABLE orders ADD FOREIGN KEY (customer) REFERENCES customer ON DELETE {action};
+             ALTER TABLE line ADD FOREIGN KEY (parent) REFERENCES orders ON DELETE CASCADE ON UPDATE CASCADE;
+             SELECT docperm.protect('customer', 'Customer');
+             CREATE FUNCTION remove() RETURNS void SECURITY DEFINER LANGUAGE sql AS 'DELETE FROM customer';"
+        ));
+        w.grant_tables();
+        w.rule("Customer", "Full", "{read,write,delete}");
+        let before = texts(&mut w.admin, "SELECT orders::text FROM orders WHERE name <> 'D2' ORDER BY name");
+        for user in [FULL, ADMINISTRATOR] {
+            let mut c = w.acting(user);
+            for delete in ["DELETE FROM customer WHERE name = 'Ann'", "DELETE FROM customer"] {
+                assert_eq!(refused_with(&mut c, delete), "55000", "{action} {user}");
+            }
+            // Of a draft it takes what it is told to.
+            c.batch_execute("BEGIN; DELETE FROM customer WHERE name = 'Bob'").unwrap();
+            assert_eq!(one(&mut c, "SELECT count(*)::text FROM orders WHERE customer = 'Bob'"), "0");
+            c.batch_execute("ROLLBACK").unwrap();
+        }
+        let after = texts(&mut w.admin, "SELECT orders::text FROM orders WHERE name <> 'D2' ORDER BY name");
+        assert_eq!(after, before);
+        // A function that runs past the policies does so here, too.
+        w.acting(FULL).batch_execute("SELECT remove()").unwrap();
+        assert_eq!(one(&mut w.admin, "SELECT count(*)::text FROM orders WHERE customer <> ''"), "0");
+    }
 }
 
 #[test]
