@@ -173,6 +173,11 @@ impl<'a> Reader<'a> {
 
     /// The change without the columns that he may not see; `None` if nothing is left of it.
     pub(super) fn visible(&self, mut change: Change) -> Option<Change> {
+        if let Some(child) = &change.child_doctype
+            && !self.may_see_names(child)
+        {
+            change.child_name = None;
+        }
         let table_doctype = change.child_doctype.as_deref().unwrap_or(self.doctype);
         let Some(JsonB(serde_json::Value::Object(columns))) = &mut change.changes else {
             return Some(change);
@@ -186,6 +191,15 @@ impl<'a> Reader<'a> {
             values.remove("permlevel");
         }
         is_left.then_some(change)
+    }
+
+    /// What rows of a child table are called is in a column like others.
+    fn may_see_names(&self, child: &str) -> bool {
+        match self.authority.site.model.doctypes.get(child).map(|definition| &*definition.name_column) {
+            Some("") => true,
+            Some(column) => self.may_see(child, column, 0),
+            None => self.sees_all,
+        }
     }
 
     /// Its level as it was and as it is must be open to him. A column that is there no more has none, and may have been another

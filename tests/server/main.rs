@@ -24,6 +24,7 @@ mod escalation;
 mod grants;
 mod hardening;
 mod history;
+mod history_readers;
 mod idle_triggers;
 mod levels;
 mod levels_acceptance;

@@ -12,7 +12,8 @@ const KEPT: usize = 8_192;
 
 /// The columns of a doctype's table whose changes are kept. Not those that docperm or a nested set keep up themselves: when and
 /// by whom a document was changed stands beside every change, and where its children lie is no statement about it. Nor what
-/// says to which document a child row belongs: the change is among those of that document.
+/// says to which document a child row belongs: the change is among those of that document. Nor generated columns: what they are
+/// made of is kept, and they would tell it to readers whose level ends below that.
 pub struct Columns<'a>(Vec<Column<'a>>);
 
 struct Column<'a> {
@@ -32,7 +33,8 @@ impl<'a> Columns<'a> {
             kept_up.extend(parentage.type_column.as_deref());
         }
         let is_kept = |attribute: &&pg_sys::FormData_pg_attribute| {
-            !attribute.attisdropped && !kept_up.contains(&attribute_name(attribute))
+            let is_generated = attribute.attgenerated != 0;
+            !attribute.attisdropped && !is_generated && !kept_up.contains(&attribute_name(attribute))
         };
         let column =
             |attribute| Column { attribute, permlevel: doctype.permlevel(attribute_name(attribute)) };
