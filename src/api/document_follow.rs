@@ -10,7 +10,7 @@ use super::history::{Change, Reader, changes_of, timestamp};
 use super::{access, is_column_granted};
 use crate::catalog::cache::{self, Authority};
 use crate::catalog::scan::{Key, NewestSnapshot, RowView, Table};
-use crate::catalog::statement::{Argument, Sees, run_as_owner};
+use crate::catalog::statement::{Argument, LatestSnapshot, Sees, run_as_owner};
 use crate::fault::Fault;
 use crate::identity::acting;
 
@@ -55,6 +55,8 @@ fn docperm_document_follow_digest(
         );
     }
     let (now, snapshot) = Moment::now();
+    // Who may read what now, and what has happened to it, whatever the mailer's transaction sees.
+    let _newest = LatestSnapshot::take();
     let mut told_before = HashMap::new();
     digests().scan(&NewestSnapshot::take(), |row| {
         let snapshot = row.text("told_snapshot").and_then(|text| Snapshot::parse(&text));

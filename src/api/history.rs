@@ -83,11 +83,14 @@ fn docperm_document_history(
     }))
 }
 
-/// What is wanted of the history of a document, and of earlier ones of its name, in no order.
+/// What is wanted of the history of a document, and of earlier ones of its name, in no order, as far as the statement sees it.
+///
+/// Whether somebody may read the document is asked of the row that the statement sees. In a transaction whose snapshot is old,
+/// he might read more of the history than that row's: what happened since the document is not his any more.
 pub(super) fn changes_of(doctype: &str, document: &str, is_wanted: impl Fn(&Change) -> bool) -> Vec<Change> {
     let mut changes = vec![];
     let keys = [Key::Text("doctype", doctype), Key::Text("document", document)];
-    Table::own("document_changes").scan_where(&keys, &NewestSnapshot::take(), |row| {
+    Table::own("document_changes").scan_where_as_of(&keys, document::active_snapshot(), |row| {
         if let Some(change) = without_changes(row).filter(&is_wanted) {
             changes.push(Change { changes: row.get("changes"), ..change });
         }

@@ -203,7 +203,8 @@ pub fn find_as_of(
     find_by(site, doctype, &site.model.doctypes[doctype].name_column, &name, snapshot, found);
 }
 
-fn active_snapshot() -> pg_sys::Snapshot {
+/// What the current statement sees.
+pub fn active_snapshot() -> pg_sys::Snapshot {
     // SAFETY: functions and policies run with an active snapshot.
     unsafe { pg_sys::GetActiveSnapshot() }
 }

@@ -206,26 +206,31 @@ impl Table {
     /// As [`scan`](Self::scan), for the rows of one of docperm's own tables that fit all keys; by an index that begins with
     /// their columns in this order, if there is one.
     pub fn scan_where(&self, keys: &[Key], snapshot: &NewestSnapshot, visit: impl FnMut(&RowView)) {
+        self.scan_where_as_of(keys, snapshot.as_raw(), visit);
+    }
+
+    /// As [`scan_where`](Self::scan_where), with any snapshot.
+    pub fn scan_where_as_of(&self, keys: &[Key], snapshot: pg_sys::Snapshot, visit: impl FnMut(&RowView)) {
         self.scan_where_until(keys, snapshot, &mut to_the_end(visit));
     }
 
     /// Whether one of docperm's own tables has a row that fits all keys.
     pub fn any_where(&self, keys: &[Key], snapshot: &NewestSnapshot) -> bool {
         let mut found = false;
-        self.scan_where_until(keys, snapshot, &mut |_| {
+        self.scan_where_until(keys, snapshot.as_raw(), &mut |_| {
             found = true;
             ControlFlow::Break(())
         });
         found
     }
 
-    fn scan_where_until(&self, keys: &[Key], snapshot: &NewestSnapshot, visit: &mut Visit) {
+    fn scan_where_until(&self, keys: &[Key], snapshot: pg_sys::Snapshot, visit: &mut Visit) {
         let attributes = keys.iter().map(|key| self.registered_attribute(key.column(), "docperm"));
         let attributes: Vec<_> = attributes.collect();
         let mut keys: Vec<_> =
             keys.iter().zip(&attributes).map(|(key, attribute)| key.scan_key(attribute)).collect();
         let columns: Vec<_> = attributes.iter().map(|attribute| attribute.attnum).collect();
-        self.scan_with(self.index_beginning_with(&columns), &mut keys, snapshot.as_raw(), visit);
+        self.scan_with(self.index_beginning_with(&columns), &mut keys, snapshot, visit);
     }
 
     /// The row of the table or its partitions whose column `column` has the type's value `datum`, if `snapshot` sees one.

@@ -79,6 +79,27 @@ impl Drop for NextSnapshot {
     }
 }
 
+/// Everything that is committed by now, also in a transaction whose snapshot is older: the active snapshot as long as it lives.
+pub struct LatestSnapshot(());
+
+impl LatestSnapshot {
+    /// Takes it.
+    pub fn take() -> Self {
+        // SAFETY: functions run in a transaction; pushing copies it; popped by Drop, or by the end of a transaction that fails.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot()) }
+        LatestSnapshot(())
+    }
+}
+
+impl Drop for LatestSnapshot {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: pushed by `take`.
+            unsafe { pg_sys::PopActiveSnapshot() }
+        }
+    }
+}
+
 /// Runs a statement as the owner of `table`, and returns its rows as texts. Dates and the like are written as docperm stores
 /// them.
 pub fn run_as_owner(
