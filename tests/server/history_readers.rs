@@ -164,6 +164,26 @@ fn whoever_sees_an_older_state_writes_the_same_history() {
         let (ones, twos) = if sees_all { (3, 2) } else { (2, 1) };
         assert_eq!((told(&mut new, "D1").len(), told(&mut new, "D2").len()), (ones, twos), "{isolation}");
 
+        // A document is deleted, or renamed, with rows that came unseen: so is what is written of them.
+        run(&mut old, &begin);
+        run(&mut new, "INSERT INTO item (code, parent) VALUES ('I3', 'D3'), ('I4', 'D4')");
+        run(
+            &mut old,
+            "DELETE FROM deal WHERE name = 'D3'; UPDATE deal SET name = 'D9' WHERE name = 'D4'; COMMIT",
+        );
+        let open = |w: &mut World, document: &str| {
+            let open = "SELECT count(*) FROM docperm.document_changes WHERE NOT gone AND document";
+            one(&mut w.admin, &format!("{open} = '{document}'"))
+        };
+        assert_eq!(
+            [open(&mut w, "D3"), open(&mut w, "D4"), open(&mut w, "D9")],
+            ["0", "0", "3"],
+            "{isolation}"
+        );
+        w.sql("DELETE FROM item");
+        run(&mut new, "INSERT INTO deal (name) VALUES ('D3'), ('D4')");
+        assert_eq!([told(&mut new, "D3"), told(&mut new, "D4")], [["insert"], ["insert"]], "{isolation}");
+
         // A name that became free meanwhile.
         run(&mut old, &begin);
         run(&mut new, "DELETE FROM deal WHERE name = 'D5'; UPDATE deal SET name = 'D7' WHERE name = 'D6'");

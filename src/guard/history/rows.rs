@@ -16,7 +16,7 @@ pub fn record(call: &TriggerCall, site: &Site, child: &Doctype) {
     let Some(parentage) = &child.parentage else { return };
     let columns = Columns::of(call.attributes(), child);
     let mut rows =
-        Rows { call, site, child, parentage, writer: Writer::for_acting_user(), renamed: HashMap::new() };
+        Rows { call, site, child, parentage, writer: Writer::for_acting_user(), there: HashMap::new() };
     match (call.event(), call.row()) {
         (Event::Insert, Some(row)) => rows.came(&row, &columns),
         (Event::Delete, Some(row)) => rows.went(&row, &columns),
@@ -54,8 +54,8 @@ struct Rows<'a> {
     child: &'a Doctype,
     parentage: &'a Parentage,
     writer: Writer,
-    /// Whether documents have another name now, by doctype and former name.
-    renamed: HashMap<(String, String), bool>,
+    /// Whether there are documents, by doctype and name.
+    there: HashMap<(String, String), bool>,
 }
 
 impl Rows<'_> {
@@ -79,9 +79,12 @@ impl Rows<'_> {
             "" => String::new(),
             column => self.text(row, column),
         };
+        // What becomes of rows that a document left behind is no matter of the next one of its name. Rows that are loaded may
+        // come before their documents.
+        let gone = action != "insert" && !self.is_there(&document);
         let child = Some((self.child.name.clone(), name));
         let (doctype, document) = document;
-        self.writer.add(Entry { doctype, document, action, child, changes: Some(changes), gone: false });
+        self.writer.add(Entry { doctype, document, action, child, changes: Some(changes), gone });
     }
 
     fn came(&mut self, row: &dyn Values, columns: &Columns) {
@@ -101,7 +104,7 @@ impl Rows<'_> {
         // A row that follows a document to its new name stays where it is.
         let stays = before == after
             || before.as_ref().is_some_and(|before| {
-                after.as_ref().is_some_and(|after| before.0 == after.0) && self.is_renamed(before)
+                after.as_ref().is_some_and(|after| before.0 == after.0) && !self.is_there(before)
             });
         if !stays {
             self.went(old, columns);
@@ -111,15 +114,18 @@ impl Rows<'_> {
         }
     }
 
-    /// No document bears that name any more.
-    fn is_renamed(&mut self, document: &(String, String)) -> bool {
-        if let Some(known) = self.renamed.get(document) {
+    /// A document bears that name, after what the statement has done.
+    fn is_there(&mut self, document: &(String, String)) -> bool {
+        if let Some(known) = self.there.get(document) {
             return *known;
         }
-        let (mut is_there, snapshot) = (false, NextSnapshot::take());
-        document::find_as_of(self.site, &document.0, &document.1, snapshot.as_raw(), |_| is_there = true);
-        self.renamed.insert(document.clone(), !is_there);
-        !is_there
+        let mut is_there = false;
+        if self.site.relations.contains_key(&document.0) {
+            let snapshot = NextSnapshot::take();
+            document::find_as_of(self.site, &document.0, &document.1, snapshot.as_raw(), |_| is_there = true);
+        }
+        self.there.insert(document.clone(), is_there);
+        is_there
     }
 
     /// To which documents they belonged is not known any more; that they went is noted for each doctype that it may have been.
