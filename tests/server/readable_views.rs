@@ -132,6 +132,117 @@ fn the_view_gives_nothing_away() {
     }
 }
 
+/// By statements that use the view and write what they find into columns that are open.
+const TELLING_WRITES: &[&str] = &[
+    "MERGE INTO employee e USING staff s ON e.name = s.name WHEN MATCHED AND s.salary > 1 THEN UPDATE SET title = 'leak'",
+    "MERGE INTO employee e USING staff s ON e.name = s.name WHEN MATCHED THEN UPDATE SET title = s.salary::text",
+    "UPDATE employee e SET title = 'leak' FROM staff s WHERE s.name = e.name AND s.grade = 71",
+    "UPDATE employee e SET title = (SELECT 'leak' || s.grade FROM staff s WHERE s.name = e.name)",
+    "DELETE FROM employee e USING staff s WHERE s.name = e.name AND s.grade > 0",
+    "INSERT INTO employee (name, title) SELECT name || 'x', salary::text FROM staff",
+    "INSERT INTO employee (name) VALUES ('E1') ON CONFLICT (name) DO UPDATE SET title = (SELECT max(grade)::text FROM staff)",
+    "CREATE MATERIALIZED VIEW m AS SELECT * FROM staff WITH NO DATA; REFRESH MATERIALIZED VIEW m; SELECT * FROM m",
+    "CREATE VIEW o AS SELECT s.*, (SELECT max(x.salary) FROM staff x) AS top FROM staff s; SELECT * FROM o",
+    "CREATE VIEW o WITH (security_barrier) AS SELECT name FROM staff WHERE salary > 1; SELECT count(*) FROM o",
+    "SELECT name FROM staff ORDER BY grade DESC NULLS LAST LIMIT 1",
+    "SELECT DISTINCT ON (grade) grade, salary FROM staff ORDER BY grade, salary",
+    "SELECT grade, grouping(grade) FROM staff GROUP BY CUBE (grade, salary)",
+    "SELECT count(*) FILTER (WHERE salary > 0), max(rate), string_agg(salary::text, ',') FROM staff",
+    "SELECT count(*) FROM staff a JOIN staff b ON a.salary = b.salary",
+    "SELECT * FROM staff EXCEPT SELECT name, title, company, NULL, NULL, notes, NULL FROM staff",
+    "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY salary) FROM staff",
+    "WITH RECURSIVE r AS (SELECT name, salary FROM staff UNION SELECT r.name, s.salary FROM r JOIN staff s USING (name)) SELECT * FROM r",
+    "SELECT (x).salary FROM (SELECT staff AS x FROM staff) q",
+    "SELECT json_agg(s), xmlagg(xmlelement(NAME e, s.salary)) FROM staff s",
+    "DO $$ DECLARE r staff%ROWTYPE; t text := ''; BEGIN FOR r IN SELECT * FROM staff LOOP t := t || r::text; END LOOP; RAISE NOTICE '%', t; END $$",
+    "DECLARE c SCROLL CURSOR FOR SELECT * FROM staff; FETCH LAST FROM c",
+    "EXPLAIN (ANALYZE, VERBOSE) SELECT * FROM staff s WHERE EXISTS (SELECT FROM staff t WHERE t.grade = 71)",
+    "SELECT name FROM staff s WHERE CASE WHEN grade = 71 THEN 1 / (length(name) - 2) = 1 ELSE true END",
+    "CREATE FUNCTION f() RETURNS SETOF staff LANGUAGE sql STABLE BEGIN ATOMIC SELECT * FROM public.staff WHERE grade = 71; END; SELECT * FROM f()",
+    "CREATE FUNCTION f(g int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM public.staff WHERE grade = g'; SELECT f(71)",
+    "CREATE TABLE own (n int); INSERT INTO own VALUES (1); ALTER TABLE own ENABLE ROW LEVEL SECURITY; ALTER TABLE own FORCE ROW LEVEL SECURITY; CREATE POLICY p ON own USING (EXISTS (SELECT FROM staff WHERE grade = 71)); SELECT * FROM own",
+    "CREATE VIEW o AS SELECT name, salary FROM staff; CREATE RULE r AS ON UPDATE TO o DO INSTEAD UPDATE employee SET title = OLD.salary::text WHERE name = OLD.name; UPDATE o SET name = 'x'; SELECT title FROM employee",
+    "LOCK TABLE staff IN ACCESS SHARE MODE; SELECT * FROM ONLY staff",
+];
+
+#[test]
+fn nothing_is_learned_by_writing_what_the_view_shows() {
+    for owner in OWNERS {
+        let (mut w, clerk, _) = viewed(owner);
+        w.sql(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON employee TO {clerk}"));
+        for warm in [true, false] {
+            for write in TELLING_WRITES {
+                let mut c = w.db.connect_as(&clerk);
+                if warm {
+                    c.batch_execute("SELECT docperm.whoami()").unwrap();
+                }
+                c.batch_execute(&format!("SET search_path = {clerk}, public; BEGIN")).unwrap();
+                let told = format!(
+                    "{:?}",
+                    attempt(&mut c, write).unwrap_or_else(|error| panic!("{write}\n{error:?}"))
+                );
+                let titles = names(&mut c, "SELECT coalesce(title, 'none') FROM employee").concat();
+                for secret in ["777", "648", "leak"] {
+                    assert!(!told.contains(secret) && !titles.contains(secret), "{write}\n{told} {titles}");
+                }
+                c.batch_execute("ROLLBACK").unwrap();
+            }
+        }
+    }
+}
+
+/// PostgreSQL calls an operator with the most common values of a column while it estimates how many rows there are.
+#[test]
+fn an_estimate_is_not_shown_hidden_rows() {
+    for owner in OWNERS {
+        let (mut w, clerk, _) = viewed(owner);
+        w.allow(CLERK, "Company", "A");
+        w.sql(
+            "INSERT INTO employee (name, title, company)
+                  SELECT 'F' || n, CASE WHEN n % 2 = 0 THEN 'hidden' || n % 20 ELSE 'Cook' END, CASE WHEN n % 2 = 0 THEN 'B' ELSE 'A' END
+                    FROM generate_series(1, 2000) n;
+             ANALYZE employee;
+             CREATE TABLE open AS TABLE employee; ANALYZE open; GRANT SELECT ON open TO PUBLIC;",
+        );
+        w.sql(&format!("GRANT SELECT ON employee TO {clerk}"));
+        let prepare = format!(
+            "SET search_path = {clerk}, public; CREATE TEMP TABLE leaked (value text);
+             CREATE OR REPLACE FUNCTION leak(a text, b text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS
+                 'BEGIN INSERT INTO pg_temp.leaked VALUES (a), (b); RETURN a = b; END';"
+        );
+        let operator = "CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = leak, RESTRICT = eqsel, JOIN = eqjoinsel)";
+        let mut c = w.db.connect_as(&clerk);
+        c.batch_execute(&format!("{prepare} {operator}")).unwrap();
+        let leaked = |c: &mut Client, sql: &str| {
+            let _ = attempt(c, sql);
+            let leaked = one(c, "SELECT count(*) FROM leaked WHERE value LIKE 'hidden%'");
+            c.batch_execute("TRUNCATE leaked").unwrap();
+            leaked != "0"
+        };
+        let estimate = "EXPLAIN SELECT name FROM open WHERE title === 'x'";
+        assert!(leaked(&mut c, estimate), "an open table shows that the operator sees them");
+        for table in ["staff", "employee"] {
+            for sql in [
+                estimate.replace("open", table),
+                format!("EXPLAIN SELECT a.name FROM {table} a JOIN {table} b ON a.title === b.title"),
+                format!(
+                    "EXPLAIN SELECT a.name FROM {table} a JOIN (VALUES ('x'), ('y')) v (t) ON a.title === v.t"
+                ),
+                format!(
+                    "EXPLAIN SELECT name FROM {table} a WHERE EXISTS (SELECT FROM {table} b WHERE a.title === b.title)"
+                ),
+                format!("EXPLAIN SELECT name FROM (SELECT * FROM {table} OFFSET 0) a WHERE title === 'x'"),
+                format!("SELECT name FROM {table} WHERE title === 'x'"),
+            ] {
+                assert!(!leaked(&mut c, &sql), "{sql}");
+                let mut first = w.db.connect_as(&clerk);
+                first.batch_execute(&prepare).unwrap();
+                assert!(!leaked(&mut first, &sql), "as the first that touches the table: {sql}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_cheap_function_is_not_shown_hidden_rows() {
     for owner in OWNERS {
