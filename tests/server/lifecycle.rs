@@ -4,21 +4,21 @@ use crate::support::{World, attempt, names, one, refused, refused_with, run, set
 use docperm_testkit::{server, texts};
 use postgres::SimpleQueryMessage;
 
-const FULL: &str = "full@erp.test";
-const WRITER: &str = "writer@erp.test";
-const SUBMITTER: &str = "submitter@erp.test";
-const CANCELLER: &str = "canceller@erp.test";
-const READER: &str = "reader@erp.test";
-const ADMINISTRATOR: &str = "Administrator";
+pub const FULL: &str = "full@erp.test";
+pub const WRITER: &str = "writer@erp.test";
+pub const SUBMITTER: &str = "submitter@erp.test";
+pub const CANCELLER: &str = "canceller@erp.test";
+pub const READER: &str = "reader@erp.test";
+pub const ADMINISTRATOR: &str = "Administrator";
 
 /// Orders with lines, whose number is fixed once they are submitted, and with remarks, which come and go.
-const ORDERS: &str = "
+pub const ORDERS: &str = "
     CREATE TABLE orders (name text PRIMARY KEY, region int, customer text, amount numeric, due date, note text, docstatus smallint,
                          owner text, amended_from text REFERENCES orders ON DELETE SET NULL, changed timestamptz,
                          doubled numeric GENERATED ALWAYS AS (amount * 2) STORED);";
 
 /// The same in partitions, one of which has its columns in another order.
-const PARTS: &str = "
+pub const PARTS: &str = "
     CREATE TABLE orders (name text, region int, customer text, amount numeric, due date, note text, docstatus smallint,
                          owner text, amended_from text, changed timestamptz, PRIMARY KEY (name, region)) PARTITION BY LIST (region);
     CREATE TABLE orders_1 PARTITION OF orders FOR VALUES IN (1);
@@ -42,7 +42,7 @@ const REST: &str = "
     SELECT docperm.set_field('Line', 'delivered', allow_on_submit => true);
     SELECT docperm.set_field('Remark', 'parent', allow_on_submit => true);";
 
-fn world_of(orders: &str) -> World {
+pub fn world_of(orders: &str) -> World {
     let mut w = World::new(&format!("{orders}{REST}"));
     for (user, role, rights) in [
         (FULL, "Full", "{read,write,create,delete,submit,cancel,amend}"),
@@ -57,12 +57,12 @@ fn world_of(orders: &str) -> World {
     w
 }
 
-fn world() -> World {
+pub fn world() -> World {
     world_of(ORDERS)
 }
 
 /// What a statement comes to: the number of rows, or an SQLSTATE. Nothing of it stays.
-fn outcome(w: &World, user: &str, statement: &str) -> String {
+pub fn outcome(w: &World, user: &str, statement: &str) -> String {
     let mut client = w.acting(user);
     client.batch_execute("BEGIN").unwrap();
     match attempt(&mut client, statement) {
@@ -84,7 +84,7 @@ fn outcome(w: &World, user: &str, statement: &str) -> String {
 }
 
 #[track_caller]
-fn assert_outcomes(w: &World, statement: &str, expected: &[(&str, &str)]) {
+pub fn assert_outcomes(w: &World, statement: &str, expected: &[(&str, &str)]) {
     for (user, outcome_of_user) in expected {
         assert_eq!(outcome(w, user, statement), *outcome_of_user, "{user}: {statement}");
     }
@@ -92,9 +92,10 @@ fn assert_outcomes(w: &World, statement: &str, expected: &[(&str, &str)]) {
 
 /// Documents, what is set in them, and what that comes to for who has all rights, write, submit, submit and cancel, and read
 /// alone.
-const TABLE: &[(&str, &str, [&str; 5])] = &[
+pub const TABLE: &[(&str, &str, [&str; 5])] = &[
     ("D", "customer = 'Bob', amount = 3", ["1", "1", "1", "1", "0"]),
     ("D", "docstatus = 0", ["1", "1", "1", "1", "0"]),
+    ("D", "name = 'D-2'", ["1", "1", "1", "1", "0"]),
     ("D", "docstatus = 1", ["1", "42501", "1", "1", "0"]),
     ("D", "docstatus = 1, customer = 'Bob'", ["1", "42501", "1", "1", "0"]),
     ("D", "docstatus = 2", ["55000", "55000", "55000", "55000", "0"]),

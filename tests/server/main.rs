@@ -31,6 +31,7 @@ mod levels_acceptance;
 mod levels_attacks;
 mod lifecycle;
 mod lifecycle_races;
+mod lifecycle_statements;
 mod link_options;
 mod link_targets;
 mod log_secrecy;
