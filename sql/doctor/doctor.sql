@@ -35,6 +35,7 @@ BEGIN ATOMIC
            ('warning', 'if_owner_without_owner'),
            ('warning', 'index_missing'),
            ('warning', 'key_file_unusable'),
+           ('warning', 'levels_mixed'),
            ('warning', 'link_unregistered'),
            ('warning', 'mapped_role_missing'),
            ('warning', 'materialized_view'),

@@ -264,6 +264,63 @@ END;
 COMMENT ON FUNCTION docperm._doctor_orphaned_rows() IS 'Internal: finding of docperm.doctor(): rows of a child table belong to no document';
 
 
+CREATE FUNCTION docperm._doctor_levels_mixed() RETURNS TABLE (object text, detail text, remedy text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+    SELECT e.object,
+           format('It is made of %s: by what fails, whoever may write the one column learns of the other, and a cast that fails quotes it.',
+                  string_agg(format('%s (level %s)', l.column_name, l.permlevel), ', ' ORDER BY l.permlevel, l.column_name)),
+           format('-- Make it of columns of one level, or give them one: SELECT docperm.set_field(%L, ..., permlevel => %s); '
+                  'It is right as it is where everybody who writes the one may know the other.', t.doctype, max(l.permlevel))
+      FROM docperm._protected_tables() AS t
+     CROSS JOIN LATERAL (
+               SELECT format('constraint %I on %s', k.conname, t.relation), k.conkey
+                 FROM pg_catalog.pg_constraint AS k
+                WHERE k.conrelid    = t.relation
+                  AND k.contype     = 'c'
+                  AND k.coninhcount = 0
+                UNION ALL
+               -- Others do not fail.
+               SELECT format('index %s', i.indexrelid::regclass),
+                      i.indkey::smallint[] || ARRAY(SELECT d.refobjsubid::smallint
+                                                      FROM pg_catalog.pg_depend AS d
+                                                     WHERE d.classid    = 'pg_catalog.pg_class'::regclass
+                                                       AND d.objid      = i.indexrelid
+                                                       AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                                                       AND d.refobjid   = i.indrelid)
+                 FROM pg_catalog.pg_index AS i
+                WHERE i.indrelid = t.relation
+                  AND (i.indisunique OR i.indisexclusion OR i.indexprs IS NOT NULL)
+                  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = i.indexrelid)
+                UNION ALL
+               SELECT format('column %I of %s', a.attname, t.relation),
+                      ARRAY(SELECT d.refobjsubid::smallint
+                              FROM pg_catalog.pg_depend AS d
+                             WHERE d.refclassid   = 'pg_catalog.pg_class'::regclass
+                               AND d.refobjid     = a.attrelid
+                               AND d.refobjsubid <> a.attnum
+                               -- The one before PostgreSQL 15, the other since.
+                               AND (   (d.classid, d.objid, d.objsubid) = ('pg_catalog.pg_class'::regclass,   a.attrelid, a.attnum)
+                                    OR (d.classid, d.objid)             = ('pg_catalog.pg_attrdef'::regclass, x.oid)))
+                 FROM pg_catalog.pg_attribute AS a
+                 JOIN pg_catalog.pg_attrdef   AS x ON x.adrelid = a.attrelid AND x.adnum = a.attnum
+                WHERE a.attrelid      = t.relation
+                  AND a.attgenerated <> ''
+                  AND a.attinhcount   = 0
+           ) AS e (object, numbers)
+     CROSS JOIN LATERAL (SELECT a.attname, coalesce(f.permlevel, 0)
+                           FROM pg_catalog.pg_attribute     AS a
+                           LEFT JOIN docperm.doctype_fields AS f ON f.doctype = t.doctype AND f.column_name = a.attname
+                          WHERE a.attrelid = t.relation
+                            AND a.attnum   = ANY (e.numbers)) AS l (column_name, permlevel)
+     GROUP BY t.doctype, e.object
+    HAVING count(DISTINCT l.permlevel) > 1;
+END;
+
+COMMENT ON FUNCTION docperm._doctor_levels_mixed() IS 'Internal: finding of docperm.doctor(): an expression or a unique index is made of columns of different permission levels';
+
+
 REVOKE ALL ON FUNCTION docperm._count_orphans(text)      FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._is_bound_to_parent(text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION docperm._registered_columns()     FROM PUBLIC;

@@ -307,6 +307,34 @@ pub const FAULTS: &[Fault] = &[
         "UPDATE docperm.settings SET enable_two_factor_auth = true",
     ),
     fault(
+        "levels_mixed",
+        "constraint sound on public.sales_order",
+        Decides,
+        "ALTER TABLE sales_order ADD price int, ADD cost int, ADD CONSTRAINT sound CHECK (cost < price);
+         SELECT docperm.set_field('Sales Order', 'cost', permlevel => 1)",
+    ),
+    fault(
+        "levels_mixed",
+        "column profit of public.sales_order",
+        Decides,
+        "ALTER TABLE sales_order ADD price int, ADD cost int, ADD profit int GENERATED ALWAYS AS (price - cost) STORED;
+         SELECT docperm.set_field('Sales Order', 'cost', permlevel => 1)",
+    ),
+    fault(
+        "levels_mixed",
+        "index public.badge",
+        Decides,
+        "ALTER TABLE customer ADD desk int, ADD pin int; CREATE UNIQUE INDEX badge ON customer (desk, pin);
+         SELECT docperm.set_field('Customer', 'pin', permlevel => 1)",
+    ),
+    fault(
+        "levels_mixed",
+        "index public.ratio",
+        Decides,
+        "ALTER TABLE ledger ADD price int, ADD cost int; CREATE INDEX ratio ON ledger ((price / cost));
+         SELECT docperm.set_field('Ledger', 'cost', permlevel => 2)",
+    ),
+    fault(
         "link_unregistered",
         "public.customer (home)",
         Runs,
