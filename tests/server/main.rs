@@ -29,6 +29,7 @@ mod idle_triggers;
 mod levels;
 mod levels_acceptance;
 mod levels_attacks;
+mod levels_relations;
 mod lifecycle;
 mod lifecycle_races;
 mod lifecycle_statements;
