@@ -229,3 +229,40 @@ fn an_older_state_commits_no_forbidden_one() {
         }
     }
 }
+
+/// The optimistic lock holds for each of many documents: one that has been changed since stops the statement.
+#[test]
+fn many_changes_are_refused_if_one_is_made_from_an_older_state() {
+    for orders in [ORDERS, PARTS] {
+        let mut w = world_of(orders);
+        w.sql(MORE);
+        let (mut one_of_them, mut other) = (w.acting(FULL), w.acting(WRITER));
+        let drafts = "SELECT string_agg(format('(%L, %L::timestamptz)', name, changed), ', ' ORDER BY name) FROM orders WHERE name LIKE 'D%'";
+        let save = |read: &str, body: u8| {
+            [
+                format!(
+                    "UPDATE orders AS o SET amount = {body}, changed = v.changed FROM (VALUES {read}) AS v (name, changed) WHERE v.name = o.name"
+                ),
+                format!(
+                    "MERGE INTO orders AS o USING (VALUES {read}) AS v (name, changed) ON v.name = o.name
+                      WHEN MATCHED THEN UPDATE SET amount = {body}, changed = v.changed"
+                ),
+            ]
+        };
+        for way in 0..2 {
+            let read = one(&mut one_of_them, drafts);
+            attempt(&mut other, &save(&read, 1)[way]).unwrap();
+            let again = one(&mut one_of_them, drafts);
+            attempt(&mut other, "UPDATE orders SET amount = 2 WHERE name = 'D1'").unwrap();
+            for stale in [&read, &again] {
+                assert_eq!(refused_with(&mut one_of_them, &save(stale, 3)[way]), "40001");
+            }
+            assert_eq!(
+                names(&mut w.admin, "SELECT name || amount FROM orders WHERE name LIKE 'D%'"),
+                ["D1", "D12", "D21"]
+            );
+            let now = one(&mut one_of_them, drafts);
+            attempt(&mut one_of_them, &save(&now, 4)[way]).unwrap();
+        }
+    }
+}
