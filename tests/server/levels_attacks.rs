@@ -237,6 +237,7 @@ const ATTACKS: &[&str] = &[
     "DO $$ DECLARE c refcursor; r record; BEGIN OPEN c FOR EXECUTE 'SELECT grade FROM employee WHERE grade > $1' USING 1; FETCH c INTO r; RAISE NOTICE '%', r; END $$",
     "SET plan_cache_mode = force_generic_plan; PREPARE p (int) AS SELECT name FROM employee WHERE grade = $1; EXPLAIN (ANALYZE, COSTS OFF) EXECUTE p (71)",
     // By code of one's own that runs for something else.
+    "CREATE TABLE own AS SELECT generate_series(1, 200) AS i; CREATE FUNCTION f(int) RETURNS numeric LANGUAGE plpgsql STABLE PARALLEL SAFE COST 100000 AS 'BEGIN RETURN (SELECT max(salary) FROM public.employee); END'; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0; SET LOCAL min_parallel_table_scan_size = 0; SELECT count(*) FROM own WHERE f(i) > 7771",
     "CREATE TABLE own (n int); INSERT INTO own VALUES (1); ALTER TABLE own ENABLE ROW LEVEL SECURITY; ALTER TABLE own FORCE ROW LEVEL SECURITY; CREATE POLICY p ON own USING (EXISTS (SELECT FROM employee WHERE salary > 7771)); SELECT * FROM own",
     "CREATE TABLE own (n int); ALTER TABLE own ENABLE ROW LEVEL SECURITY; ALTER TABLE own FORCE ROW LEVEL SECURITY; CREATE POLICY p ON own FOR INSERT WITH CHECK (n IN (SELECT grade FROM employee)); INSERT INTO own VALUES (71)",
     "CREATE TABLE own (n int); CREATE FUNCTION f(int) RETURNS boolean LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.employee WHERE grade = $1)'; ALTER TABLE own ADD CHECK (f(n)); INSERT INTO own VALUES (71)",

@@ -183,3 +183,57 @@ fn shares_and_ownership_open_the_levels_that_they_open() {
     passes(&mut c, "UPDATE employee SET title = 'Chef'");
     assert_eq!(texts(&mut w.admin, "SELECT title, salary FROM employee WHERE name = 'E1'"), ["Chef|7771.00"]);
 }
+
+/// An element of an array, a field of a composite value, a key of a document; an identity that is overridden.
+#[test]
+fn a_part_of_a_closed_column_is_closed() {
+    let mut w = World::new(
+        "CREATE TYPE pair AS (x int, y int);
+         CREATE TABLE part (name text PRIMARY KEY, id int GENERATED ALWAYS AS IDENTITY, list int[] DEFAULT '{1,2}', both_of pair DEFAULT '(3,4)',
+                            doc jsonb DEFAULT '{\"k\": 1}', open int);
+         SELECT docperm.protect('part', 'Part');
+         SELECT docperm.set_field('Part', c, permlevel => 1) FROM unnest('{id,list,both_of,doc}'::name[]) AS c;
+         INSERT INTO part (name) VALUES ('P');",
+    );
+    w.user(CLERK, &["Clerk"]);
+    w.rule("Part", "Clerk", SAVED);
+    let clerk = role_of(&mut w, CLERK, "clerk");
+    let writes = [
+        ("INSERT INTO part (name, id) OVERRIDING SYSTEM VALUE VALUES ('N', 99)", "id"),
+        ("INSERT INTO part (name, id) OVERRIDING SYSTEM VALUE VALUES ('N', 99), ('M', 98)", "id"),
+        ("INSERT INTO part (name, list[1], list[2]) VALUES ('N', 7, 8)", "list"),
+        ("INSERT INTO part (name, list[1]) SELECT 'N', 7", "list"),
+        ("INSERT INTO part (name, both_of.x) VALUES ('N', 7)", "both_of"),
+        ("UPDATE part SET list[1] = 9, list[2] = 9", "list"),
+        ("UPDATE part SET both_of.x = 9, both_of.y = 9", "both_of"),
+        ("UPDATE part SET doc['k'] = '9'", "doc"),
+        ("UPDATE part SET (list[1], open) = (9, 1)", "list"),
+        ("UPDATE part SET (list[1], open) = (SELECT 9, 1)", "list"),
+        ("INSERT INTO part (name) VALUES ('P') ON CONFLICT (name) DO UPDATE SET list[1] = 9, open = 1", "list"),
+        (
+            "MERGE INTO part p USING (VALUES ('P'), ('N')) v (n) ON p.name = v.n
+              WHEN MATCHED THEN UPDATE SET list[1] = 9, open = 1 WHEN NOT MATCHED THEN INSERT (name, list[1]) VALUES (v.n, 5)",
+            "list",
+        ),
+    ];
+    for mode in ["refuse", "reset"] {
+        w.sql(&format!("UPDATE docperm.settings SET field_level_write = '{mode}'"));
+        for (write, column) in writes {
+            for first in [true, false] {
+                let mut c = w.db.connect_as(&clerk);
+                if !first {
+                    passes(&mut c, "SELECT name FROM part");
+                }
+                if mode == "refuse" {
+                    closed(&mut c, write, column);
+                    continue;
+                }
+                passes(&mut c, write);
+                let stored = texts(&mut w.admin, "SELECT DISTINCT list, both_of, doc, id < 90 FROM part");
+                assert_eq!(stored, ["{1,2}|(3,4)|{\"k\": 1}|t"], "{write}");
+                w.sql("DELETE FROM part WHERE name <> 'P'");
+            }
+        }
+    }
+    assert_eq!(one(&mut w.admin, "SELECT open FROM part"), "1");
+}
