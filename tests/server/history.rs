@@ -370,6 +370,9 @@ fn nobody_forges_it_or_erases_it() {
     assert_eq!(told(&mut c, "Invoice", "I1").len(), 3);
     assert_eq!(refused_with(&mut c, "UPDATE invoice SET total = 1 / 0"), "22012");
     assert_eq!(told(&mut c, "Invoice", "I1").len(), 3);
+    // Nor is it switched off with the triggers of a replica.
+    w.sql("SET session_replication_role = replica; UPDATE invoice SET total = 6; RESET session_replication_role");
+    assert_eq!(told(&mut c, "Invoice", "I1").len(), 4);
 }
 
 /// A value that is written by one user, in a statement of another, or by code of a third.

@@ -333,6 +333,27 @@ fn views_ask_for_every_column_that_they_name() {
 }
 
 #[test]
+fn in_a_view_columns_are_closed_where_its_owners_rows_are_filtered() {
+    let (mut w, clerk, _) = world();
+    w.sql(&format!(
+        "CREATE VIEW everything AS SELECT name, salary FROM employee; GRANT SELECT ON everything TO {clerk}"
+    ));
+    let mut c = w.db.connect_as(&clerk);
+    c.batch_execute(&format!(
+        "CREATE VIEW {clerk}.own AS SELECT name, salary FROM public.employee;
+         CREATE VIEW {clerk}.narrow AS SELECT name FROM public.employee"
+    ))
+    .unwrap();
+    let mut admin = w.db.admin();
+    set_user(&mut admin, CLERK);
+    for _ in 0..2 {
+        assert_eq!(one(&mut c, "SELECT max(salary) FROM everything"), "7773.00");
+        closed(&mut admin, &format!("SELECT salary FROM {clerk}.own"), "salary");
+        passes(&mut admin, &format!("SELECT name FROM {clerk}.narrow"));
+    }
+}
+
+#[test]
 fn a_partition_is_read_by_the_levels_of_its_doctype_whatever_its_columns_numbers_are() {
     let mut w = World::new(
         "CREATE TABLE log (name text, day date, secret text, note text, PRIMARY KEY (name, day)) PARTITION BY RANGE (day);

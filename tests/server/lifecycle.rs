@@ -264,6 +264,12 @@ fn rights_are_asked_of_the_document_itself() {
     assert_outcomes(&w, &submit("own"), &[(WRITER, "1"), (SUBMITTER, "42501")]);
     assert_outcomes(&w, &submit("D"), &[(WRITER, "42501"), (SUBMITTER, "1")]);
     assert_outcomes(&w, "INSERT INTO orders (name, docstatus, owner) VALUES ('N', 1, 'x')", &[(WRITER, "1")]);
+    // On the document as it was, and as it becomes: a name may be shared under which there is none.
+    w.sql("INSERT INTO docperm.shares (doctype, document, user_name, rights) VALUES ('Order', 'N', 'submitter@erp.test', '{read,write,submit}')");
+    for (from, to, outcome) in [("D", "N", "1"), ("D", "M", "42501"), ("own", "N", "42501")] {
+        let rename = format!("UPDATE orders SET docstatus = 1, name = '{to}' WHERE name = '{from}'");
+        assert_outcomes(&w, &rename, &[(SUBMITTER, outcome)]);
+    }
     // User permissions: on the document as it was, and as it becomes.
     w.sql("DELETE FROM docperm.role_permissions; CREATE TABLE customer (name text PRIMARY KEY); INSERT INTO customer VALUES ('Ann'), ('Bob');
            SELECT docperm.protect('customer', 'Customer'); SELECT docperm.set_field('Order', 'customer', link_to => 'Customer');");
@@ -367,6 +373,39 @@ fn rows_go_from_one_document_to_another_only_where_both_allow_it() {
     // Of no document, or of another doctype: the policies' business.
     assert_outcomes(&w, "UPDATE remark SET parenttype = 'Task' WHERE parent = 'D'", &[(FULL, "42501")]);
     assert_outcomes(&w, "UPDATE line SET parent = NULL WHERE parent = 'D'", &[(FULL, "42501")]);
+}
+
+#[test]
+fn a_row_that_comes_after_its_document_in_one_statement_finds_it_changed() {
+    let w = world();
+    for (set, outcome) in [("docstatus = 1", "55000"), ("note = 'x'", "1")] {
+        let row = format!(
+            "WITH s AS (UPDATE orders SET {set} WHERE name = 'D' RETURNING name) INSERT INTO line (parent) SELECT name FROM s"
+        );
+        assert_outcomes(&w, &row, &[(FULL, outcome)]);
+    }
+}
+
+#[test]
+fn of_several_documents_of_a_name_the_strictest_counts() {
+    let mut w = world_of(PARTS);
+    w.sql("INSERT INTO orders (name, region, docstatus) VALUES ('DS', 1, 0), ('DS', 2, 1), ('SD', 1, 1), ('SD', 2, 0), ('DC', 1, 0), ('DC', 2, 2), ('CS', 1, 2), ('CS', 2, 1)");
+    for name in ["DS", "SD", "DC", "CS"] {
+        let line = format!("INSERT INTO line (parent) VALUES ('{name}')");
+        assert_outcomes(&w, &line, &[(FULL, "55000"), (WRITER, "55000")]);
+        let remark = format!("INSERT INTO remark VALUES ('N', '{name}', 'Order')");
+        let outcomes = if name.contains('C') { ["55000", "55000"] } else { ["1", "42501"] };
+        assert_outcomes(&w, &remark, &[(FULL, outcomes[0]), (WRITER, outcomes[1])]);
+    }
+}
+
+#[test]
+fn who_acts_next_in_the_transaction_is_asked_anew() {
+    let w = world();
+    let mut client = w.acting(SUBMITTER);
+    client.batch_execute("BEGIN; INSERT INTO remark VALUES ('N', 'S', 'Order')").unwrap();
+    set_user(&mut client, WRITER);
+    assert_eq!(refused_with(&mut client, "INSERT INTO remark VALUES ('M', 'S', 'Order')"), "42501");
 }
 
 #[test]
@@ -481,6 +520,16 @@ fn who_is_waited_for_is_seen() {
 }
 
 #[test]
+fn a_lock_that_a_savepoint_took_is_gone_with_it() {
+    let w = world();
+    let (mut submitter, mut writer) = (w.acting(SUBMITTER), w.acting(WRITER));
+    let row = "INSERT INTO line (parent) VALUES ('D')";
+    writer.batch_execute(&format!("BEGIN; SAVEPOINT a; {row}; ROLLBACK TO a")).unwrap();
+    submitter.batch_execute("UPDATE orders SET docstatus = 1 WHERE name = 'D'").unwrap();
+    assert_eq!(refused_with(&mut writer, row), "55000");
+}
+
+#[test]
 fn nobody_submits_rows_that_he_does_not_see() {
     let w = world();
     let (mut submitter, mut writer) = (w.acting(SUBMITTER), w.acting(WRITER));
@@ -506,10 +555,12 @@ fn nobody_submits_rows_that_he_does_not_see() {
     }
 }
 
-/// Until somebody waits for a lock.
+/// Until somebody waits for a lock, which is soon if at all.
 fn wait_for_lock(admin: &mut postgres::Client) {
     let waits = "SELECT count(*)::text FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
     while one(admin, waits) == "0" {
+        assert!(std::time::Instant::now() < end, "nobody waits for a lock");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
@@ -704,6 +755,12 @@ fn verbs_do_what_the_statements_do() {
             call("discard", "D")
         );
         assert_outcomes(&w, &after, &[(FULL, wrong)]);
+        // Nor is it by an UPDATE, once discarding has been undone.
+        let undone = format!(
+            "SAVEPOINT a; {}; ROLLBACK TO a; UPDATE orders SET docstatus = 2 WHERE name = 'D'",
+            call("discard", "D")
+        );
+        assert_outcomes(&w, &undone, &[(FULL, wrong)]);
     }
 }
 
@@ -852,6 +909,12 @@ fn to_amend_takes_a_right_and_a_cancelled_original() {
     w.rule_if_owner("Order", "Writer", "{read,write,create,submit,cancel,amend}");
     assert_outcomes(&w, &amend("'C'"), &[(WRITER, "1")]);
     assert_outcomes(&w, &amend("'C2'"), &[(WRITER, "42501")]);
+    // What is hidden from him nobody amends.
+    w.sql("UPDATE orders SET owner = 'submitter@erp.test' WHERE name = 'C2'");
+    w.rule("Order", "Submitter", "{write,create,amend}");
+    w.rule_if_owner("Order", "Submitter", "{read}");
+    assert_outcomes(&w, &amend("'C'"), &[(SUBMITTER, "42501")]);
+    assert_outcomes(&w, &amend("'C2'"), &[(SUBMITTER, "1")]);
     // Two at once: one has to wait, and is refused.
     w.rule("Order", "Full", "{read,write,create,submit,cancel,amend}");
     let (mut one, mut other) = (w.acting(FULL), w.acting(FULL));

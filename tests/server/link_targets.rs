@@ -146,7 +146,9 @@ fn it_agrees_with_the_link_picker() {
         "SELECT 1",
         "INSERT INTO docperm.user_permissions (user_name, allow, for_value, applicable_for) VALUES ('ann@erp.test', 'Customer', '30', 'Visit'), ('ann@erp.test', 'Customer', '31', 'Deal')",
         "INSERT INTO docperm.shares (doctype, document, user_name, rights) VALUES ('Customer', '9', 'ann@erp.test', '{read}')",
-        "DELETE FROM docperm.user_permissions WHERE allow = 'Customer' AND applicable_for = 'Deal'",
+        // For the customer's own form alone: in others he is offered, and may be set.
+        "INSERT INTO docperm.user_permissions (user_name, allow, for_value, applicable_for) VALUES ('ann@erp.test', 'Customer', '30', 'Customer')",
+        "DELETE FROM docperm.user_permissions WHERE allow = 'Customer' AND applicable_for IN ('Deal', 'Customer')",
         "SELECT docperm.set_field('Deal', 'customer', ignore_user_permissions => true)",
         "UPDATE docperm.settings SET strict_user_permissions = 'deny_by_default'",
         "SELECT docperm.set_field('Deal', 'customer', ignore_user_permissions => false)",
@@ -236,6 +238,26 @@ fn many_names_are_looked_at_at_once() {
             "{no_name}"
         );
     }
+}
+
+#[test]
+fn of_several_documents_of_a_name_all_must_be_selectable() {
+    let mut w = world();
+    w.sql("CREATE TABLE depot (name text, territory text, PRIMARY KEY (name, territory)) PARTITION BY LIST (territory);
+           CREATE TABLE depot_eu PARTITION OF depot FOR VALUES IN ('EU');
+           CREATE TABLE depot_us PARTITION OF depot FOR VALUES IN ('US');
+           CREATE TABLE parcel (name text PRIMARY KEY, depot text);
+           INSERT INTO depot VALUES ('one', 'EU'), ('both', 'EU'), ('both', 'US');
+           SELECT docperm.protect('depot', 'Depot', name_column => 'name'), docperm.protect('parcel', 'Parcel');
+           SELECT docperm.set_field('Depot', 'territory', link_to => 'Territory'),
+                  docperm.set_field('Parcel', 'depot', link_to => 'Depot', requires_select => true);");
+    w.grant_tables();
+    for doctype in ["Depot", "Parcel"] {
+        w.rule(doctype, "Seller", "{read,write,create}");
+    }
+    w.allow_for(ANN, "Territory", "EU", "Depot");
+    assert_eq!(w.try_as(ANN, "INSERT INTO parcel VALUES ('P', 'one')"), Ok(1));
+    assert_eq!(w.denied(ANN, "INSERT INTO parcel VALUES ('P', 'both')"), "42501");
 }
 
 #[test]

@@ -261,6 +261,7 @@ fn what_comes_with_docperm_stays_and_gives_way_to_custom_rules() {
         "DELETE FROM docperm.doctypes WHERE name = 'User'",
         "UPDATE docperm.doctypes SET name = 'Person' WHERE name = 'User'",
         "UPDATE docperm.doctypes SET owner_column = NULL WHERE name = 'User'",
+        "UPDATE docperm.doctypes SET track_changes = true WHERE name = 'User'",
         "SELECT docperm.unprotect('docperm.users')",
         "SELECT docperm.protect('docperm.users', 'User')",
         "SELECT docperm.protect('company', 'User')",
