@@ -233,9 +233,9 @@ unsafe fn ruling_of(
     query: *mut pg_sys::Query,
     authority: &Authority,
 ) -> Option<(pg_sys::Oid, Rc<Ruling>)> {
-    // SAFETY: an expression of the query.
+    // SAFETY: an expression of the query, or NULL: the check of a view without a condition, for those of views below it.
     unsafe {
-        if !is_permits(node, &authority.site) {
+        if node.is_null() || !is_permits(node, &authority.site) {
             return None;
         }
         let call = PolicyCall::read(query, (*node.cast::<pg_sys::FuncExpr>()).args)?;

@@ -450,3 +450,21 @@ fn where_reading_is_narrower_than_writing_both_hold() {
     assert_eq!(one(&mut c, &changed("DELETE FROM line WHERE id > 0")), "1");
     assert_eq!(one(&mut w.admin, "SELECT body FROM note WHERE name = 'theirs'"), "b");
 }
+
+/// Its check has no expression of its own, only those of views below it.
+#[test]
+fn a_view_without_a_condition_checks_by_the_policies_below() {
+    let mut w = world();
+    w.sql(
+        "INSERT INTO docperm.user_permissions (user_name, allow, for_value) VALUES ('one@erp.test', 'Territory', 't1')",
+    );
+    let app = w.app_role.clone();
+    w.sql(&format!(
+        "CREATE VIEW v AS SELECT * FROM entry WITH CASCADED CHECK OPTION; ALTER VIEW v OWNER TO {app}; GRANT ALL ON v TO {app}"
+    ));
+    let mut c = w.app();
+    set_user(&mut c, ONE);
+    assert_eq!(refused_with(&mut c, "UPDATE v SET territory = 't2' WHERE territory = 't1'"), "42501");
+    c.batch_execute("UPDATE v SET title = 'x' WHERE territory = 't1'").unwrap();
+    assert_eq!(one(&mut w.admin, "SELECT count(DISTINCT territory) FROM entry WHERE title = 'x'"), "1");
+}
