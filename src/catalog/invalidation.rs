@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use pgrx::pg_sys;
 
-use super::channel::Channel;
+use super::channel::{self, Channel};
 
 thread_local! {
     /// Relations and channels that are to be forgotten, in the order of their messages.
@@ -114,14 +114,7 @@ pub fn receive() -> Forget {
 
 /// Makes this backend plan anew whatever was planned for whoever acted until now.
 pub fn forget_identity() {
-    let mut message = pg_sys::SharedInvalidationMessage {
-        rc: pg_sys::SharedInvalRelcacheMsg {
-            id: pg_sys::SHAREDINVALRELCACHE_ID as i8,
-            // SAFETY: a plain variable of the backend.
-            dbId: unsafe { pg_sys::MyDatabaseId },
-            relId: Channel::Identity.oid(),
-        },
-    };
+    let mut message = channel::message(Channel::Identity.oid());
     // SAFETY: what a message from another backend would do. It looks for a relation that is not there and calls the
     // callbacks, of which the plan cache's marks plans as invalid: no catalog access, allowed at the end of a failed
     // transaction, where settings are restored.

@@ -216,8 +216,22 @@ impl Table {
 
     /// Whether one of docperm's own tables has a row that fits all keys.
     pub fn any_where(&self, keys: &[Key], snapshot: &NewestSnapshot) -> bool {
+        self.any_as_of(keys, snapshot.as_raw())
+    }
+
+    /// As [`any_where`](Self::any_where), and rows count that a transaction has written, or deleted, which has not ended.
+    pub fn any_even_uncommitted(&self, keys: &[Key]) -> bool {
+        super::invalidation::note_reading();
+        let mut snapshot = pg_sys::SnapshotData {
+            snapshot_type: pg_sys::SnapshotType::SNAPSHOT_DIRTY,
+            ..Default::default()
+        };
+        self.any_as_of(keys, &mut snapshot)
+    }
+
+    fn any_as_of(&self, keys: &[Key], snapshot: pg_sys::Snapshot) -> bool {
         let mut found = false;
-        self.scan_where_until(keys, snapshot.as_raw(), &mut |_| {
+        self.scan_where_until(keys, snapshot, &mut |_| {
             found = true;
             ControlFlow::Break(())
         });

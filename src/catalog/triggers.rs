@@ -77,6 +77,8 @@ entry_point! {
         if users.len() < doctypes.len() {
             doctypes.iter().for_each(|doctype| Channel::SharedWithEveryone(doctype).invalidate());
         }
+        // Who deletes a document must know by then that it is shared.
+        doctypes.iter().for_each(|doctype| Channel::SharedWithEveryone(doctype).announce());
         if doctypes.is_empty() {
             Channel::Site.invalidate();
         }

@@ -7,37 +7,18 @@
 //! - A name, an owner or a time of creation stays if the statement does not assign its column and no trigger of somebody else's
 //!   sees the new row beforehand.
 //! - Child rows wait for no new document if foreign keys hold all of them.
-//! - That nothing of a doctype is shared is a guess by what was seen last, and is looked up when the statement has run. If
-//!   something is shared by then, what the trigger would have done for the documents that went is done for all of the doctype.
+//! - That nothing of a doctype is shared is a guess by what was seen last ([`unshared`]), and is looked up when the statement has
+//!   run. If something is shared by then, what the trigger would have done for the documents that went is done for all of the
+//!   doctype.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
 use std::ffi::CStr;
 
 use pgrx::{PgList, pg_sys};
 
-use super::{orphans, shares};
+use super::{orphans, shares, unshared};
 use crate::catalog::cache;
 use crate::catalog::load::Site;
 use crate::catalog::scan::attribute_name;
-
-thread_local! {
-    /// Doctypes of which nothing was shared when this backend last looked.
-    static NOT_SHARED: RefCell<HashSet<String>> = RefCell::default();
-}
-
-/// Whether any document of the doctype is shared, and notes the answer.
-pub fn is_shared(doctype: &str) -> bool {
-    let is_shared = shares::any_of(doctype);
-    NOT_SHARED.with_borrow_mut(|known| {
-        if is_shared {
-            known.remove(doctype);
-        } else if !known.contains(doctype) {
-            known.insert(doctype.to_owned());
-        }
-    });
-    is_shared
-}
 
 /// Takes the triggers that have nothing to do out of a query that has just been started.
 ///
@@ -64,7 +45,7 @@ pub unsafe fn make_up(query: *mut pg_sys::QueryDesc) {
         for writing in writings(query) {
             let Some(target) = Target::of(writing).filter(Target::has_silenced_deletion) else { continue };
             for doctype in target.watched_for_deletion() {
-                if is_shared(&doctype) {
+                if unshared::is_shared(&doctype) {
                     shares::forget_stale(&cache::site(), &doctype);
                 }
             }
@@ -166,10 +147,7 @@ impl Target {
                     only.tgfoid == functions.documents_renamed
                         && self.keeps(&site, &[&site.model.doctypes[doctype].name_column])
                 }
-                _ => {
-                    only.tgfoid == functions.documents_deleted
-                        && NOT_SHARED.with_borrow(|known| known.contains(doctype))
-                }
+                _ => only.tgfoid == functions.documents_deleted && unshared::was_unshared(doctype),
             }
         }
     }

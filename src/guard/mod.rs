@@ -8,7 +8,7 @@
 //! - [`moving`] tells rows that go to another partition from those that are deleted and inserted.
 //!
 //! What stands beside documents, kept in step with them when they come, go, or get another name:
-//! - [`shares`] go with their documents and follow them.
+//! - [`shares`] go with their documents and follow them; [`unshared`] doctypes have none.
 //! - [`orphans`], rows of child tables that a document left behind, do not become another's.
 //! - [`history`] tells what happened to them; [`follows`] are of users who want to hear of it.
 //! - [`links`] lead to documents only that whoever sets them may select.
@@ -32,6 +32,7 @@ mod shares;
 mod stamps;
 mod table;
 mod triggers;
+mod unshared;
 mod writing;
 
 /// Begins to watch statements.

@@ -16,11 +16,6 @@ use crate::catalog::{document, values};
 /// shared.
 const FEW: usize = 1_000;
 
-/// Whether any document of the doctype is shared.
-pub fn any_of(doctype: &str) -> bool {
-    Table::own("shares").any_where(&[Key::Text("doctype", doctype)], &NewestSnapshot::take())
-}
-
 /// Deletes the shares of documents that are gone.
 pub fn forget(site: &Site, doctype: &str, names: &[String]) {
     let naming = Naming::of(site, doctype);

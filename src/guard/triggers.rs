@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pgrx::pg_sys;
 
-use super::{history, idle, links, merging, orphans, shares};
+use super::{history, links, merging, orphans, shares, unshared};
 use crate::catalog::cache;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::entry_point::entry_point;
@@ -14,7 +14,7 @@ entry_point! {
     /// doctype: `docperm._documents_deleted('Sales Order')`. Shares go with their documents.
     fn docperm_documents_deleted / pg_finfo_docperm_documents_deleted (fcinfo) {
         let call = TriggerCall::of(fcinfo);
-        let Some(doctype) = call.argument().filter(|doctype| idle::is_shared(doctype)) else { return call.done() };
+        let Some(doctype) = call.argument().filter(|doctype| unshared::is_shared(doctype)) else { return call.done() };
         let site = cache::site();
         if call.is_truncate() {
             // Perhaps only one partition of several.
@@ -37,7 +37,7 @@ entry_point! {
         let call = TriggerCall::of(fcinfo);
         let Some(doctype) = call.argument() else { return call.done() };
         let site = cache::site();
-        let (are_shared, checks) = (shares::any_of(doctype), orphans::concern(&site, doctype, call.relation()));
+        let (are_shared, checks) = (unshared::is_shared(doctype), orphans::concern(&site, doctype, call.relation()));
         if !are_shared && !checks {
             return call.done();
         }
@@ -119,7 +119,7 @@ entry_point! {
     fn docperm_drop_stale_shares / pg_finfo_docperm_drop_stale_shares (fcinfo) {
         // SAFETY: declared strict with one text.
         let doctype = unsafe { pgrx::pg_getarg::<&str>(fcinfo, 0) }.unwrap_or_default();
-        if shares::any_of(doctype) {
+        if unshared::is_shared(doctype) {
             shares::forget_stale(&cache::site(), doctype);
         }
         pg_sys::Datum::from(0)

@@ -131,6 +131,31 @@ fn a_share_that_is_given_while_documents_are_deleted_goes_with_them() {
 }
 
 #[test]
+fn a_share_counts_before_it_is_committed() {
+    let mut w = world_with(NOTES);
+    let mut c = w.acting(ANN);
+    let (nothing, delete) = ("DELETE FROM note WHERE name = 'none'", "DELETE FROM note WHERE name = 'A'");
+    c.batch_execute(nothing).unwrap();
+    assert!(fires(&mut c, delete).is_empty());
+    let mut sharer = w.acting(ANN);
+    sharer.batch_execute(&format!("BEGIN; SELECT docperm.share('Note', 'B', '{BOB}')")).unwrap();
+    c.batch_execute(nothing).unwrap();
+    assert_eq!(fires(&mut c, delete), ["document_deleted"]);
+    sharer.batch_execute("ROLLBACK").unwrap();
+    c.batch_execute(nothing).unwrap();
+    assert!(fires(&mut c, delete).is_empty());
+    // What is undone is undone.
+    share(&mut w, "B");
+    w.admin
+        .batch_execute(&format!(
+            "{nothing}; BEGIN; DELETE FROM docperm.shares; {nothing}; ROLLBACK; {nothing}"
+        ))
+        .unwrap();
+    w.sql("DELETE FROM note WHERE name = 'B'");
+    assert!(shared(&mut w).is_empty());
+}
+
+#[test]
 fn shares_of_the_same_transaction_go_with_their_documents_and_follow_them() {
     let mut w = world_with(NOTES);
     let mut c = w.acting(ANN);
