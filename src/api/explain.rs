@@ -11,7 +11,9 @@ use crate::catalog::cache::Authority;
 use crate::catalog::document::{self, ColumnValue, TypedRow};
 use crate::fault::{Fault, OrRaise};
 use crate::identity::acting;
+use crate::rules::lifecycle::State;
 use crate::rules::tell::{Step, Subject, tell, tell_levels};
+use crate::rules::tell_state::tell_state;
 use crate::rules::{Asking, Row};
 
 /// Tells step by step how the decision comes about.
@@ -33,7 +35,7 @@ fn docperm_explain_access(
     let authority = authority_asked_about(user_name);
     require_right(&authority, ptype);
     let steps = match document {
-        None => explain(&authority, doctype, ptype, Subject::Doctype::<Nothing>),
+        None => explain(&authority, doctype, ptype, Subject::Doctype::<Nothing>, None),
         Some(name) => explain_document(&authority, doctype, ptype, name),
     };
     TableIterator::new(
@@ -58,15 +60,28 @@ fn explain_document(authority: &Authority, doctype: &str, ptype: &str, name: &st
         let mut row = document::typed_row(authority, doctype, row);
         is_readable &= may_know || read.predicate.matches(&mut row).or_raise();
         if is_readable && allowed != Some(false) {
+            let state = state(authority, doctype, &mut row).filter(|(column, _)| may_show(column));
             let subject = Subject::Document { name, row: &mut row, may_show: &may_show };
-            steps = Some(explain(authority, doctype, ptype, subject));
+            steps = Some(explain(authority, doctype, ptype, subject, state.map(|(_, state)| state)));
         }
         allowed = Some(allowed.unwrap_or(true) && asked.predicate.matches(&mut row).or_raise());
     });
     steps.filter(|_| is_readable).unwrap_or_else(|| {
         let allowed = allowed.unwrap_or(false);
-        explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { name, allowed })
+        explain(authority, doctype, ptype, Subject::Concealed::<Nothing> { name, allowed }, None)
     })
+}
+
+/// The document's state, and the column that holds it.
+fn state<'s>(
+    authority: &'s Authority,
+    doctype: &str,
+    row: &mut impl Row<Error = Fault>,
+) -> Option<(&'s str, State)> {
+    let column = authority.site.model.doctypes.get(doctype)?.docstatus_column.as_deref()?;
+    let text = row.text(column).or_raise();
+    let number = text.map_or(Some(0.0), |text| text.parse::<f64>().ok())?;
+    Some((column, State::of_docstatus(number as i64)?))
 }
 
 fn explain<R: Row<Error = Fault>>(
@@ -74,6 +89,7 @@ fn explain<R: Row<Error = Fault>>(
     doctype: &str,
     ptype: &str,
     subject: Subject<R>,
+    state: Option<State>,
 ) -> Vec<Step> {
     let decision = authority.decide(doctype, ptype, Asking::default()).map_err(Fault::from).or_raise();
     let mut steps = tell(&decision, authority.record(), authority, subject).or_raise();
@@ -81,6 +97,9 @@ fn explain<R: Row<Error = Fault>>(
         let levels = authority.levels(doctype, ptype).map_err(Fault::from).or_raise();
         // The result comes last.
         steps.insert(steps.len() - 1, tell_levels(&decision, &levels));
+    }
+    if let Some(step) = state.and_then(|state| tell_state(decision.doctype, ptype, state)) {
+        steps.insert(steps.len() - 1, step);
     }
     steps
 }

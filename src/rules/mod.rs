@@ -40,6 +40,7 @@ pub mod model;
 pub mod predicate;
 pub mod roles;
 pub mod tell;
+pub mod tell_state;
 pub mod tree;
 pub mod user_permissions;
 

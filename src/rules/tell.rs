@@ -11,7 +11,7 @@ use super::user_permissions::{ChildRestriction, Demand, Restriction};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step {
     /// What was looked at: `user`, `roles`, `module`, `rule`, `user permission`, `owner`, `share`, `parent`, `document`,
-    /// `levels`, `result`.
+    /// `levels`, `state`, `result`.
     pub rule: &'static str,
     /// What came of it: `allowed`, `denied`, `passed`, `failed` or `noted`.
     pub verdict: &'static str,

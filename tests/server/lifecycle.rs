@@ -1012,3 +1012,45 @@ fn a_dump_brings_documents_back_as_they_were() {
     assert_eq!(refused_with(&mut full, "INSERT INTO line (parent) VALUES ('S')"), "55000");
     full.batch_execute("SELECT docperm.submit('Order', 'D')").unwrap();
 }
+
+#[test]
+fn explanations_tell_what_the_state_stands_in_the_way_of() {
+    let mut w = world();
+    let told = |ptype: &str, document: &str| {
+        let call = format!("docperm.explain_access('Order', '{document}', '{ptype}')");
+        let state = format!("SELECT detail FROM {call} WHERE rule = 'state'");
+        let mut full = w.acting(FULL);
+        let last = one(&mut full, &format!("SELECT rule FROM {call} ORDER BY step DESC LIMIT 1"));
+        assert_eq!(last, "result");
+        names(&mut full, &state).join("")
+    };
+    for (ptype, document, detail) in [
+        ("write", "D", ""),
+        (
+            "write",
+            "S",
+            "It is submitted. Of its columns only note may change while it is, which needs the right submit.",
+        ),
+        (
+            "write",
+            "C",
+            "It is cancelled. A cancelled document stays as it is, and so do its rows in child tables.",
+        ),
+        ("delete", "S", "It is submitted. Submitted documents are not deleted."),
+        ("delete", "C", ""),
+        ("submit", "D", ""),
+        ("submit", "S", "It is submitted. The document is submitted already."),
+        ("cancel", "D", "It is a draft. A draft is not cancelled: it is submitted first, or discarded."),
+        ("cancel", "S", ""),
+        ("amend", "S", "It is submitted. Only cancelled documents are amended."),
+        ("amend", "C", ""),
+        ("read", "C", ""),
+    ] {
+        assert_eq!(told(ptype, document), detail, "{ptype} {document}");
+    }
+    // The state is a column like others: who may not read it is not told.
+    w.sql("SELECT docperm.set_field('Order', 'docstatus', permlevel => 1)");
+    let call =
+        "SELECT count(*)::text FROM docperm.explain_access('Order', 'S', 'write') WHERE rule = 'state'";
+    assert_eq!(one(&mut w.acting(FULL), call), "0");
+}
