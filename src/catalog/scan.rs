@@ -538,6 +538,13 @@ impl<'t> RowView<'t> {
         }
     }
 
+    /// Inserted or last changed by the transaction's command `since`, or by a later one.
+    pub fn is_written_since(&self, since: pg_sys::CommandId) -> bool {
+        // SAFETY: as above; of a row of this transaction the command is known.
+        self.is_of_this_transaction()
+            && unsafe { pg_sys::HeapTupleHeaderGetCmin((*self.tuple).t_data) } >= since
+    }
+
     /// The scanned table.
     pub fn table(&self) -> &Table {
         self.table

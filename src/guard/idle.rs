@@ -7,9 +7,9 @@
 //! - A name, an owner or a time of creation stays if the statement does not assign its column and no trigger of somebody else's
 //!   sees the new row beforehand.
 //! - Child rows wait for no new document if foreign keys hold all of them.
-//! - That nothing of a doctype is shared is a guess by what was seen last ([`unshared`]), and is looked up when the statement has
-//!   run. If something is shared by then, what the trigger would have done for the documents that went is done for all of the
-//!   doctype.
+//! - That nothing of a doctype is shared is known ([`unshared`]) when a statement starts, and is asked again when it has run. If
+//!   something is shared by then, what the trigger would have done for the documents that went is done for all of the doctype
+//!   that are not there, or not certainly the same.
 
 use std::ffi::CStr;
 
@@ -46,7 +46,9 @@ pub unsafe fn make_up(query: *mut pg_sys::QueryDesc) {
             let Some(target) = Target::of(writing).filter(Target::has_silenced_deletion) else { continue };
             for doctype in target.watched_for_deletion() {
                 if unshared::is_shared(&doctype) {
-                    shares::forget_stale(&cache::site(), &doctype);
+                    // What it deleted is gone as of the command that it is, and a part of it, a function or a trigger may
+                    // have made another document of that name.
+                    shares::forget_uncertain(&cache::site(), &doctype, (*(*query).estate).es_output_cid);
                 }
             }
         }
@@ -147,7 +149,7 @@ impl Target {
                     only.tgfoid == functions.documents_renamed
                         && self.keeps(&site, &[&site.model.doctypes[doctype].name_column])
                 }
-                _ => only.tgfoid == functions.documents_deleted && unshared::was_unshared(doctype),
+                _ => only.tgfoid == functions.documents_deleted && !unshared::is_shared(doctype),
             }
         }
     }

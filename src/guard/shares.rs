@@ -75,11 +75,34 @@ pub fn forget_stale(site: &Site, doctype: &str) {
     if !site.relations.contains_key(doctype) {
         return;
     }
-    let mut shared = vec![];
+    forget_gone(site, doctype, &shared(doctype));
+}
+
+/// Deletes the shares of documents that are not in the doctype's table, or that have been written since a command of this
+/// transaction: after something was deleted it is not certain that these are the documents that were shared.
+pub fn forget_uncertain(site: &Site, doctype: &str, since: pg_sys::CommandId) {
+    forget_stale(site, doctype);
+    let snapshot = NewestSnapshot::take();
+    let is_written = |name: &String| {
+        let mut is_written = false;
+        document::find_as_of(site, doctype, name, snapshot.as_raw(), |row| {
+            is_written |= row.is_written_since(since)
+        });
+        is_written
+    };
+    let written: Vec<String> = shared(doctype).into_iter().filter(is_written).collect();
+    if !written.is_empty() {
+        forget(site, doctype, &written);
+    }
+}
+
+/// The names under which documents of the doctype are shared.
+fn shared(doctype: &str) -> Vec<String> {
+    let mut names = vec![];
     Table::own("shares").scan_where(&[Key::Text("doctype", doctype)], &NewestSnapshot::take(), |row| {
-        shared.extend(row.text("document"));
+        names.extend(row.text("document"));
     });
-    forget_gone(site, doctype, &shared);
+    names
 }
 
 /// Deletes the shares of those of the documents that are not in the doctype's table.

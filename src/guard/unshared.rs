@@ -36,8 +36,3 @@ pub fn is_shared(doctype: &str) -> bool {
     });
     is_shared
 }
-
-/// Whether nothing of the doctype was shared when this backend last looked, which may have been long ago.
-pub fn was_unshared(doctype: &str) -> bool {
-    UNSHARED.with_borrow(|unshared| unshared.contains_key(doctype))
-}

@@ -41,6 +41,11 @@ fn fires(client: &mut Client, statement: &str) -> Vec<String> {
     triggers.filter_map(|rest| rest.split(':').next()).map(str::to_owned).collect()
 }
 
+/// Has the connection find out whether something is shared.
+fn look(client: &mut Client) {
+    client.batch_execute("DELETE FROM note WHERE name = 'none'").unwrap();
+}
+
 // Which fire
 
 #[test]
@@ -48,17 +53,12 @@ fn a_deletion_fires_none_where_nothing_was_shared() {
     let mut w = world_with(NOTES);
     let mut c = w.acting(ANN);
     let delete = "DELETE FROM note WHERE name = 'A'";
-    assert_eq!(fires(&mut c, delete), ["document_deleted"], "nobody has looked yet");
     assert!(fires(&mut c, delete).is_empty());
     assert!(fires(&mut c, &format!("WITH gone AS ({delete} RETURNING name) SELECT * FROM gone")).is_empty());
     share(&mut w, "B");
+    assert_eq!(fires(&mut c, delete), ["document_deleted"], "a share is heard of");
     c.batch_execute("DELETE FROM note WHERE name = 'C'").unwrap();
     assert_eq!(shared(&mut w), ["B"]);
-    assert_eq!(
-        fires(&mut c, delete),
-        ["document_deleted"],
-        "the statement before has seen that something is shared"
-    );
 }
 
 #[test]
@@ -109,25 +109,68 @@ fn a_new_document_fires_one_while_child_rows_could_wait_for_it() {
 #[test]
 fn a_share_that_is_given_while_documents_are_deleted_goes_with_them() {
     let mut w = world_with(NOTES);
-    let mut c = w.acting(ANN);
-    c.batch_execute("DELETE FROM note WHERE name = 'none'").unwrap();
-    assert!(fires(&mut c, "DELETE FROM note").is_empty());
-    // The statement has begun, and waits before it has come to a row.
-    w.sql("SELECT pg_advisory_lock(7)");
-    let deletion = thread::spawn(move || {
-        c.batch_execute(
-            "DELETE FROM note WHERE name = 'A' AND (SELECT pg_advisory_lock_shared(7) IS NOT NULL)",
-        )
-        .unwrap();
-    });
-    wait_until(&mut w, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)");
-    share(&mut w, "A");
-    share(&mut w, "B");
-    w.sql("SELECT pg_advisory_unlock(7)");
-    deletion.join().unwrap();
+    while_two_are_shared(&mut w, "DELETE FROM note WHERE name = 'A' AND waited");
     assert_eq!(shared(&mut w), ["B"]);
     w.sql("INSERT INTO note VALUES ('A', 'another')");
     assert_eq!(w.sees(BOB, "Note"), ["B"]);
+}
+
+/// Runs a statement for Ann that, having begun, waits until A and B are shared.
+fn while_two_are_shared(w: &mut World, statement: &str) {
+    let mut c = w.acting(ANN);
+    let statement = statement.replace("waited", "(SELECT pg_advisory_lock_shared(7) IS NOT NULL)");
+    look(&mut c);
+    assert!(fires(&mut c, "DELETE FROM note").is_empty());
+    look(&mut c);
+    w.sql("SELECT pg_advisory_lock(7)");
+    let writes = thread::spawn(move || c.batch_execute(&statement).unwrap());
+    wait_until(w, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)");
+    share(w, "A");
+    share(w, "B");
+    w.sql("SELECT pg_advisory_unlock(7)");
+    writes.join().unwrap();
+}
+
+/// Statements that delete the document A and make another of that name.
+const EXCHANGES: [&str; 2] = [
+    "WITH gone AS (DELETE FROM note WHERE name = 'A' AND waited RETURNING name) INSERT INTO note SELECT name, 'another' FROM gone",
+    "DELETE FROM note WHERE name = 'A' AND waited RETURNING make(name)",
+];
+
+const MAKE: &str = "
+    CREATE FUNCTION make(name text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO note VALUES (name, 'another'); END $$;";
+
+#[test]
+fn a_share_does_not_open_what_takes_the_place_of_its_document_in_the_same_statement() {
+    for statement in EXCHANGES {
+        let mut w = world_with(&format!("{NOTES}{MAKE}"));
+        let mut c = w.acting(ANN);
+        look(&mut c);
+        share(&mut w, "A");
+        share(&mut w, "B");
+        c.batch_execute(&statement.replace("waited", "true")).unwrap();
+        assert_eq!(shared(&mut w), ["B"], "{statement}");
+        // One's own sharing, undone.
+        w.sql("DELETE FROM docperm.shares WHERE document = 'B'");
+        share(&mut w, "A");
+        c.batch_execute(&format!(
+            "BEGIN; SELECT docperm.unshare('Note', 'A', '{BOB}'); DELETE FROM note WHERE name = 'none'; ROLLBACK"
+        ))
+        .unwrap();
+        c.batch_execute(&statement.replace("waited", "true")).unwrap();
+        assert_eq!(shared(&mut w), [""; 0], "{statement}");
+        assert_eq!(w.sees(BOB, "Note"), [""; 0], "{statement}");
+    }
+}
+
+#[test]
+fn nor_if_it_is_shared_while_the_statement_runs() {
+    for statement in EXCHANGES {
+        let mut w = world_with(&format!("{NOTES}{MAKE}"));
+        while_two_are_shared(&mut w, statement);
+        assert_eq!(shared(&mut w), ["B"], "{statement}");
+        assert_eq!(w.sees(BOB, "Note"), ["B"], "{statement}");
+    }
 }
 
 #[test]
