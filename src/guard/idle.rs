@@ -125,7 +125,6 @@ impl Target {
 
     /// Whether the event's only statement trigger is docperm's, and has nothing to do.
     unsafe fn is_idle(&self, event: u32) -> bool {
-        let site = cache::site();
         // SAFETY: as of `silence`.
         unsafe {
             let mut concerned = self.all().filter(|trigger| {
@@ -137,6 +136,10 @@ impl Target {
                 kind & event != 0 && (is_after_statement || has_transition_table)
             });
             let (Some(only), None) = (concerned.next(), concerned.next()) else { return false };
+            if !has_own_name(only) {
+                return false;
+            }
+            let site = cache::site();
             let Some(doctype) = argument(only).filter(|doctype| self.holds(&site, doctype)) else {
                 return false;
             };
@@ -157,7 +160,6 @@ impl Target {
     /// Whether the UPDATE's only row trigger that fires afterwards is docperm's for the owner and the time of creation, and
     /// both stay.
     unsafe fn keeps_constants(&self) -> bool {
-        let site = cache::site();
         // SAFETY: as of `silence`.
         unsafe {
             let mut after = self.all().filter(|trigger| {
@@ -167,6 +169,10 @@ impl Target {
                     && kind & pg_sys::TRIGGER_TYPE_UPDATE != 0
             });
             let (Some(only), None) = (after.next(), after.next()) else { return false };
+            if !has_own_name(only) {
+                return false;
+            }
+            let site = cache::site();
             let Some(doctype) = argument(only).filter(|doctype| self.holds(&site, doctype)) else {
                 return false;
             };
@@ -259,6 +265,14 @@ impl Target {
             found.map(|attribute| attribute.attnum)
         }
     }
+}
+
+/// The trigger has a name that docperm gives. Where no trigger has, its configuration is not looked at: the library may be loaded
+/// in a database without the extension.
+fn has_own_name(trigger: &pg_sys::Trigger) -> bool {
+    // SAFETY: NUL-terminated.
+    let name = unsafe { CStr::from_ptr(trigger.tgname) }.to_bytes();
+    name.starts_with(b"docperm_document_") || name == b"docperm_keep_constants"
 }
 
 /// The first argument that CREATE TRIGGER named.

@@ -199,6 +199,24 @@ fn a_share_counts_before_it_is_committed() {
 }
 
 #[test]
+fn tables_of_a_database_without_the_extension_are_written_as_ever() {
+    let mut w = World::new(
+        "CREATE TABLE thing (id int PRIMARY KEY, note text);
+         CREATE TABLE part (id int PRIMARY KEY, thing int REFERENCES thing ON DELETE CASCADE ON UPDATE CASCADE);
+         CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER pass AFTER INSERT OR UPDATE OR DELETE ON part FOR EACH STATEMENT EXECUTE FUNCTION pass();",
+    );
+    let writes = "INSERT INTO thing VALUES (1); INSERT INTO part VALUES (1, 1); UPDATE thing SET id = 2; UPDATE part SET id = 2;
+                  DELETE FROM part WHERE id = 1; DELETE FROM thing";
+    w.sql(writes);
+    w.sql("DROP EXTENSION docperm CASCADE");
+    w.sql(writes);
+    let mut fresh = w.db.admin();
+    fresh.batch_execute("LOAD 'docperm'").unwrap();
+    fresh.batch_execute(writes).unwrap();
+}
+
+#[test]
 fn shares_of_the_same_transaction_go_with_their_documents_and_follow_them() {
     let mut w = world_with(NOTES);
     let mut c = w.acting(ANN);
