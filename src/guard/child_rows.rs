@@ -17,7 +17,7 @@ use crate::catalog::row_lock;
 use crate::catalog::scan::NewestSnapshot;
 use crate::catalog::values;
 use crate::fault::{Fault, OrRaise, SqlState};
-use crate::rules::lifecycle::{RowChange, State, row_change};
+use crate::rules::lifecycle::{Refusal, RowChange, State, row_change};
 
 /// A row that is added to a document.
 pub fn inserted(writing: &Writing, new: &TriggerRow) {
@@ -36,9 +36,8 @@ pub fn updated(writing: &Writing, old: &TriggerRow, new: &TriggerRow) {
     let (before, after) = (parent_of(writing, belonging, old), parent_of(writing, belonging, new));
     if before == after {
         let Some(parent) = before else { return };
-        let what = format!("a row of doctype {}", writing.table.doctype);
         if check(writing, belonging, parent, RowChange::Changes, || true) == State::Submitted {
-            require_open_columns(writing, old, new, &what);
+            require_open_columns(writing, old, new, &told(writing));
         }
         return;
     }
@@ -59,6 +58,35 @@ pub fn deleted(writing: &Writing, old: &TriggerRow) {
     {
         check(writing, belonging, parent, RowChange::Goes, || true);
     }
+}
+
+/// A row that a foreign key takes away, because something goes that it refers to. With its own document it does go; while
+/// that is there, the document's state counts, and nobody's rights.
+pub fn taken(writing: &Writing, old: &TriggerRow) {
+    let Some(belonging) = &writing.table.belonging else { return };
+    let state = state_of_document(writing, old);
+    if let Err(refusal) = row_change(state, RowChange::Goes, belonging.rows_come_and_go) {
+        refuse_row_change(writing, refusal);
+    }
+}
+
+/// The state of the document that a row belongs to, which is locked: a draft, where there is none.
+pub fn state_of_document(writing: &Writing, row: &TriggerRow) -> State {
+    let Some(belonging) = &writing.table.belonging else { return State::Draft };
+    let Some(parent) = parent_of(writing, belonging, row) else { return State::Draft };
+    let known = recall(writing, &parent);
+    let Some(document) = known.or_else(|| look_at(writing, belonging, &parent, || true)) else {
+        return State::Draft;
+    };
+    if known.is_none() {
+        remember(writing, parent, document);
+    }
+    document.state
+}
+
+/// As a message names a row.
+pub fn told(writing: &Writing) -> String {
+    format!("a row of doctype {}", writing.table.doctype)
 }
 
 /// A document that a row belongs to.
@@ -125,7 +153,6 @@ fn check(
         // Of a document that is gone nothing keeps its rows.
         return State::Draft;
     };
-    let what = || format!("rows of {} of this document", writing.table.doctype);
     match row_change(document.state, change, belonging.rows_come_and_go) {
         Ok(Some(right)) if !document.is_submitter => deny(
             writing,
@@ -134,12 +161,20 @@ fn check(
             "Changing the rows of a submitted document",
         ),
         Ok(_) => {}
-        Err(refusal) => refuse(&what(), "changed, added or removed", refusal),
+        Err(refusal) => refuse_row_change(writing, refusal),
     }
     if known.is_none() {
         remember(writing, parent, document);
     }
     document.state
+}
+
+fn refuse_row_change(writing: &Writing, refusal: Refusal) -> ! {
+    refuse(
+        &format!("rows of {} of this document", writing.table.doctype),
+        "changed, added or removed",
+        refusal,
+    )
 }
 
 fn transaction() -> (pg_sys::TransactionId, pg_sys::SubTransactionId) {

@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use super::row::TriggerRow;
 use super::table::{Column, GuardedTable};
 use super::writing::Writing;
-use super::{amendment, child_rows, execution};
+use super::{amendment, child_rows, execution, foreign_key};
 use crate::catalog::values;
 use crate::fault::{Fault, SqlState};
 use crate::rules::lifecycle::{self, Refusal, State, Step};
@@ -69,14 +69,17 @@ pub fn updated(writing: &Writing, old: &TriggerRow, new: TriggerRow) -> TriggerR
 /// A document that is deleted.
 pub fn deleted(writing: &Writing, old: &TriggerRow) {
     child_rows::forget_documents(&writing.table);
-    if !writing.is_filtered && !is_due_to_another() {
+    let is_due_to_another = !writing.is_filtered && is_due_to_another();
+    if !writing.is_filtered && !is_due_to_another {
         return;
     }
     if let Some(column) = &writing.table.docstatus {
         lifecycle::deletion(state(&writing.table, column, old))
             .unwrap_or_else(|refusal| refuse(&writing.told(old), "deleted", refusal));
     }
-    if writing.is_filtered {
+    if is_due_to_another {
+        child_rows::taken(writing, old);
+    } else {
         child_rows::deleted(writing, old);
     }
 }
@@ -89,15 +92,23 @@ fn is_due_to_another() -> bool {
     execution::is_of_foreign_key() && !is_exempt(execution::who_set_off_foreign_keys())
 }
 
-/// A link that follows a document to its new name says what it said; one that is taken away does not.
+/// A link that follows a document to its new name says what it said; one that is taken away, or set to the column's default,
+/// does not. Nor does one in a row of a child table.
 fn require_links_kept(writing: &Writing, old: &TriggerRow, new: &TriggerRow) {
     let table = &writing.table;
-    let Some(docstatus) = &table.docstatus else { return };
-    let is_lost = |column: &&Column| old.datum(column).is_some() && new.datum(column).is_none();
-    if state(table, docstatus, old) != State::Draft
-        && let Some(column) = table.closed.iter().find(is_lost)
-    {
+    let is_lost = |column: &&Column| match (old.datum(column), new.datum(column)) {
+        (Some(_), None) => true,
+        (Some(_), Some(value)) => {
+            !old.agrees(new, column) && foreign_key::sets_default(&table.site, &table.doctype, column, value)
+        }
+        (None, _) => false,
+    };
+    let Some(column) = table.closed.iter().find(is_lost) else { return };
+    if table.docstatus.as_ref().is_some_and(|docstatus| state(table, docstatus, old) != State::Draft) {
         refuse_change(table, column, &writing.told(old));
+    }
+    if child_rows::state_of_document(writing, old) != State::Draft {
+        refuse_change(table, column, &child_rows::told(writing));
     }
 }
 

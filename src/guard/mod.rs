@@ -11,7 +11,7 @@
 //! - [`shares`] go with their documents and follow them; [`unshared`] doctypes have none.
 //! - [`orphans`], rows of child tables that a document left behind, do not become another's.
 //! - [`history`] tells what happened to them; [`follows`] are of users who want to hear of it.
-//! - [`links`] lead to documents only that whoever sets them may select.
+//! - [`links`] lead to documents only that whoever sets them may select; [`foreign_key`] tells what may have changed them.
 //! - [`triggers`] tell them, but for those that [`idle`] finds to have nothing to do; [`execution`] knows what is being run, and
 //!   [`merging`] where a trigger's rows are not all there.
 
@@ -20,6 +20,7 @@ mod child_rows;
 mod document;
 mod execution;
 mod follows;
+mod foreign_key;
 mod history;
 mod idle;
 pub mod lifecycle;

@@ -7,8 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use pgrx::{PgList, pg_sys};
+use pgrx::pg_sys;
 
+use super::foreign_key;
 use crate::catalog::document::{self, Name};
 use crate::catalog::load::Site;
 use crate::catalog::remembered::Remembered;
@@ -20,8 +21,6 @@ use crate::rules::{Doctype, Parentage};
 
 /// Up to how many names are looked up one by one.
 const FEW: usize = 1_000;
-/// The catalog of constraints, whose number is the same in all versions.
-const PG_CONSTRAINT: u32 = 2606;
 
 thread_local! {
     /// By the doctype that they belong to.
@@ -68,34 +67,12 @@ fn is_held_together(site: &Site, parent: &Doctype, child: &Doctype, parentage: &
     if table.has_children() && !table.is_partitioned() {
         return false;
     }
-    // SAFETY: the list of an open relation; the nodes in it are of the type that their name says.
-    unsafe {
-        let keys =
-            PgList::<pg_sys::ForeignKeyCacheInfo>::from_pg(pg_sys::RelationGetFKeyList(table.as_raw()));
-        keys.iter_ptr().any(|key| {
-            let columns = 0..(*key).nkeys as usize;
-            (*key).confrelid == there.oid()
-                && columns.into_iter().any(|i| (*key).conkey[i] == here && (*key).confkey[i] == there_number)
-                && is_validated((*key).conoid)
-        })
-    }
-}
-
-fn is_validated(constraint: pg_sys::Oid) -> bool {
-    // SAFETY: a look-up, let go of when it has been read. The column is asked for by name, because its number depends on the
-    // version.
-    unsafe {
-        let cache = pg_sys::SysCacheIdentifier::CONSTROID as _;
-        let tuple = pg_sys::SearchSysCache1(cache, constraint.into());
-        if tuple.is_null() {
-            return false;
-        }
-        let column = pg_sys::get_attnum(PG_CONSTRAINT.into(), c"convalidated".as_ptr());
-        let mut is_null = false;
-        let is_validated = pg_sys::SysCacheGetAttr(cache, tuple, column, &mut is_null).value() != 0;
-        pg_sys::ReleaseSysCache(tuple);
-        is_validated
-    }
+    foreign_key::of(&table).iter().any(|key| {
+        let columns = 0..key.nkeys as usize;
+        key.confrelid == there.oid()
+            && columns.into_iter().any(|i| key.conkey[i] == here && key.confkey[i] == there_number)
+            && foreign_key::is_validated(key.conoid)
+    })
 }
 
 /// Whether rows of some child table could wait for a document of this doctype.

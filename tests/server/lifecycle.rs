@@ -622,6 +622,68 @@ fn foreign_keys_take_away_nothing_that_was_submitted() {
 }
 
 #[test]
+fn foreign_keys_set_no_default_in_what_was_submitted() {
+    let mut w = world();
+    w.sql(
+        "CREATE TABLE customer (name text PRIMARY KEY); INSERT INTO customer VALUES ('Ann'), ('Bob'), ('any' || 'one');
+         ALTER TABLE orders ALTER customer SET DEFAULT 'any' || 'one',
+             ADD FOREIGN KEY (customer) REFERENCES customer ON DELETE SET DEFAULT ON UPDATE CASCADE;
+         INSERT INTO orders (name, customer) VALUES ('D2', 'Bob');
+         SELECT docperm.protect('customer', 'Customer');",
+    );
+    w.grant_tables();
+    w.rule("Customer", "Full", "{read,write,delete}");
+    let customers = "SELECT name || ' ' || customer FROM orders";
+    let mut full = w.acting(FULL);
+    assert_eq!(refused_with(&mut full, "DELETE FROM customer WHERE name = 'Ann'"), "55000");
+    assert_eq!(names(&mut w.admin, customers), ["C Ann", "D Ann", "D2 Bob", "S Ann"]);
+    full.batch_execute(
+        "DELETE FROM customer WHERE name = 'Bob'; UPDATE customer SET name = 'Anne' WHERE name = 'Ann'",
+    )
+    .unwrap();
+    assert_eq!(names(&mut w.admin, customers), ["C Anne", "D Anne", "D2 anyone", "S Anne"]);
+}
+
+#[test]
+fn foreign_keys_take_away_no_rows_of_what_was_submitted() {
+    for (action, of_draft) in
+        [("CASCADE", "D bolt"), ("SET NULL", "D , D bolt"), ("SET DEFAULT", "D any, D bolt")]
+    {
+        let mut w = world();
+        w.sql(&format!(
+            "CREATE TABLE item (name text PRIMARY KEY); INSERT INTO item VALUES ('nut'), ('bolt'), ('any'), ('nail');
+             ALTER TABLE line ALTER item SET DEFAULT 'any',
+                 ADD FOREIGN KEY (item) REFERENCES item ON DELETE {action} ON UPDATE CASCADE,
+                 ADD FOREIGN KEY (parent) REFERENCES orders ON DELETE CASCADE ON UPDATE CASCADE;
+             SELECT docperm.protect('item', 'Item');"
+        ));
+        w.grant_tables();
+        w.rule("Item", "Full", "{read,write,delete}");
+        let lines = |w: &mut World, parent: &str| {
+            names(
+                &mut w.admin,
+                &format!("SELECT concat(parent, ' ', item) FROM line WHERE parent = '{parent}'"),
+            )
+            .join(", ")
+        };
+        for user in [FULL, ADMINISTRATOR] {
+            let delete = "DELETE FROM item WHERE name = 'nut'";
+            assert_eq!(refused_with(&mut w.acting(user), delete), "55000", "{action} {user}");
+        }
+        assert_eq!(lines(&mut w, "S"), "S bolt, S nut");
+        // An item that is renamed stays what it is, and rows follow their document and go with it.
+        let mut full = w.acting(FULL);
+        full.batch_execute(
+            "UPDATE item SET name = 'Nut' WHERE name = 'nut'; UPDATE orders SET docstatus = 2 WHERE name = 'S';
+             DELETE FROM orders WHERE docstatus = 2; UPDATE item SET name = 'nut' WHERE name = 'Nut'; DELETE FROM item WHERE name = 'nut'",
+        )
+        .unwrap();
+        assert_eq!(lines(&mut w, "D"), of_draft, "{action}");
+        assert_eq!(one(&mut w.admin, "SELECT count(*)::text FROM line WHERE parent <> 'D'"), "0");
+    }
+}
+
+#[test]
 fn nobody_gets_round_it() {
     let mut w = world();
     let app = w.app_role.clone();
