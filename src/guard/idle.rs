@@ -146,7 +146,7 @@ impl Target {
             let functions = &site.trigger_functions;
             match event {
                 pg_sys::TRIGGER_TYPE_INSERT => {
-                    only.tgfoid == functions.documents_created && !orphans::may_wait(&site, doctype)
+                    only.tgfoid == functions.documents_created && !orphans::may_wait(doctype)
                 }
                 pg_sys::TRIGGER_TYPE_UPDATE => {
                     only.tgfoid == functions.documents_renamed

@@ -28,13 +28,15 @@ thread_local! {
 }
 
 /// Child doctypes that may hold rows without a document of this doctype, in the order of their names.
-fn names_of_possible(site: &Site, doctype: &str) -> Rc<[String]> {
-    let find_out = || look_for_possible(site, doctype).iter().map(|child| child.name.clone()).collect();
+fn names_of_possible(doctype: &str) -> Rc<[String]> {
+    // A configuration that somebody holds already may be older than the news up to which this is going to be remembered.
+    let find_out =
+        || look_for_possible(&cache::site(), doctype).iter().map(|child| child.name.clone()).collect();
     POSSIBLE.with(|possible| possible.get_or(doctype, find_out))
 }
 
 fn possible<'s>(site: &'s Site, doctype: &str) -> impl Iterator<Item = (&'s Doctype, &'s Parentage)> {
-    let names = names_of_possible(site, doctype);
+    let names = names_of_possible(doctype);
     let children = (0..names.len()).filter_map(move |place| site.model.doctypes.get(&names[place]));
     children.filter_map(|child| Some((child, child.parentage.as_ref()?)))
 }
@@ -76,16 +78,16 @@ fn is_held_together(site: &Site, parent: &Doctype, child: &Doctype, parentage: &
 }
 
 /// Whether rows of some child table could wait for a document of this doctype.
-pub fn may_wait(site: &Site, doctype: &str) -> bool {
-    !names_of_possible(site, doctype).is_empty()
+pub fn may_wait(doctype: &str) -> bool {
+    !names_of_possible(doctype).is_empty()
 }
 
 /// Whether the names that documents of the table get now matter: there may be orphans of them, and policies hold for whoever
 /// names them. To the Administrator all rows are open anyway.
-pub fn concern(site: &Site, doctype: &str, relation: pg_sys::Oid) -> bool {
+pub fn concern(doctype: &str, relation: pg_sys::Oid) -> bool {
     let is_administrator =
         || cache::authority(&identity::acting().user).record().is_some_and(|user| user.is_administrator());
-    may_wait(site, doctype) && super::is_bound_by_policies(relation) && !is_administrator()
+    may_wait(doctype) && super::is_bound_by_policies(relation) && !is_administrator()
 }
 
 /// Refuses, with 42501, names under which rows of a child table wait.

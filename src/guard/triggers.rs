@@ -37,7 +37,7 @@ entry_point! {
         let call = TriggerCall::of(fcinfo);
         let Some(doctype) = call.argument() else { return call.done() };
         let site = cache::site();
-        let (are_shared, checks) = (unshared::is_shared(doctype), orphans::concern(&site, doctype, call.relation()));
+        let (are_shared, checks) = (unshared::is_shared(doctype), orphans::concern(doctype, call.relation()));
         if !are_shared && !checks {
             return call.done();
         }
@@ -72,7 +72,7 @@ entry_point! {
         let call = TriggerCall::of(fcinfo);
         let Some(doctype) = call.argument() else { return call.done() };
         let site = cache::site();
-        if orphans::concern(&site, doctype, call.relation()) {
+        if orphans::concern(doctype, call.relation()) {
             orphans::refuse(&site, doctype, &call.new_names(&site, doctype));
         }
         call.done()
