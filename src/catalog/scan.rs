@@ -49,6 +49,11 @@ thread_local! {
     static INDEXES: Remembered<Vec<u32>, pg_sys::Oid> = Remembered::default();
 }
 
+/// The extension is installed in this database. Otherwise no policy is its business. DROP EXTENSION leaves the schema.
+pub fn is_installed() -> bool {
+    find_own(c"settings") != pg_sys::InvalidOid
+}
+
 /// The OID of one of docperm's own tables.
 pub fn table_oid(name: &str) -> pg_sys::Oid {
     TABLES.with(|tables| tables.get_or(name, || look_up(name)))
@@ -56,17 +61,21 @@ pub fn table_oid(name: &str) -> pg_sys::Oid {
 
 fn look_up(name: &str) -> pg_sys::Oid {
     let c_name = std::ffi::CString::new(name).expect("table names have no NUL");
-    // SAFETY: syscache look-ups by name, inside a transaction.
-    let oid = unsafe {
-        let schema = pg_sys::get_namespace_oid(c"docperm".as_ptr(), true);
-        pg_sys::get_relname_relid(c_name.as_ptr(), schema)
-    };
+    let oid = find_own(&c_name);
     if oid == pg_sys::InvalidOid {
         Fault::new(SqlState::ERRCODE_UNDEFINED_TABLE, format!("table docperm.{name} does not exist"))
             .hint("The extension docperm is not installed in this database, or is being created or dropped.")
             .raise();
     }
     oid
+}
+
+fn find_own(name: &std::ffi::CStr) -> pg_sys::Oid {
+    // SAFETY: syscache look-ups by name, inside a transaction.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(c"docperm".as_ptr(), true);
+        pg_sys::get_relname_relid(name.as_ptr(), schema)
+    }
 }
 
 /// A table that is open for reading, with a lock that keeps its definition as it is.

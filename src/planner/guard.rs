@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use super::next::{self, Next, next};
 use super::stamp::{self, Standing};
 use super::{parallel, policies, replan, walk};
+use crate::catalog::scan::is_installed;
 use crate::catalog::{cache, invalidation};
 use crate::entry_point::guarded;
 use crate::fault::{Fault, SqlState};
@@ -91,7 +92,7 @@ impl Planning {
         };
         // SAFETY: as in `plan`.
         unsafe {
-            if (*query).hasRowSecurity && !is_parallel_worker() {
+            if (*query).hasRowSecurity && !is_parallel_worker() && is_installed() {
                 planning.original = pg_sys::copyObjectImpl(query.cast()).cast();
                 planning.settle();
             }

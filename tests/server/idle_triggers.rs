@@ -209,11 +209,20 @@ fn tables_of_a_database_without_the_extension_are_written_as_ever() {
     let writes = "INSERT INTO thing VALUES (1); INSERT INTO part VALUES (1, 1); UPDATE thing SET id = 2; UPDATE part SET id = 2;
                   DELETE FROM part WHERE id = 1; DELETE FROM thing";
     w.sql(writes);
+    let app = w.app_role.clone();
+    w.sql(&format!(
+        "CREATE TABLE secret (id int PRIMARY KEY, who name); INSERT INTO secret VALUES (1, '{app}'), (2, 'postgres');
+         ALTER TABLE secret ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON secret USING (who = current_user);"
+    ));
+    w.grant_tables();
     w.sql("DROP EXTENSION docperm CASCADE");
     w.sql(writes);
     let mut fresh = w.db.admin();
     fresh.batch_execute("LOAD 'docperm'").unwrap();
     fresh.batch_execute(writes).unwrap();
+    // Policies of others hold.
+    fresh.batch_execute(&format!("SET ROLE {app}; UPDATE secret SET id = id + 10")).unwrap();
+    assert_eq!(names(&mut fresh, "SELECT id::text FROM secret"), ["11"]);
 }
 
 #[test]
