@@ -37,9 +37,13 @@ pub fn of(table: &Table) -> Vec<pg_sys::ForeignKeyCacheInfo> {
     }
 }
 
-/// All rows satisfy it.
-pub fn is_validated(constraint: pg_sys::Oid) -> bool {
-    constraint_column(constraint, c"convalidated").is_some_and(|datum| datum.value() as u8 != 0)
+/// All rows satisfy it, after every statement. One that may be deferred leaves rows alone between statements where it does nothing
+/// to them; an action is never deferred.
+pub fn always_holds(constraint: pg_sys::Oid) -> bool {
+    let byte = |column| constraint_column(constraint, column).map(|datum| datum.value() as u8);
+    let does_nothing = |action| byte(action) == Some(pg_sys::FKCONSTR_ACTION_NOACTION);
+    let waits = || does_nothing(c"confdeltype") || does_nothing(c"confupdtype");
+    byte(c"convalidated") == Some(1) && (byte(c"condeferrable") == Some(0) || !waits())
 }
 
 /// A column of the catalog, of a type that is passed by value.

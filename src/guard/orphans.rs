@@ -57,7 +57,7 @@ fn look_for_possible<'s>(site: &'s Site, doctype: &str) -> Vec<&'s Doctype> {
     children.into_iter().map(|(child, _)| child).collect()
 }
 
-/// A validated foreign key leads from each row to its document.
+/// A foreign key leads from each row to its document, after every statement.
 fn is_held_together(site: &Site, parent: &Doctype, child: &Doctype, parentage: &Parentage) -> bool {
     let table = document::table_of(site, &child.name);
     let relation = site.relations.get(&parent.name);
@@ -73,7 +73,7 @@ fn is_held_together(site: &Site, parent: &Doctype, child: &Doctype, parentage: &
         let columns = 0..key.nkeys as usize;
         key.confrelid == there.oid()
             && columns.into_iter().any(|i| key.conkey[i] == here && key.confkey[i] == there_number)
-            && foreign_key::is_validated(key.conoid)
+            && foreign_key::always_holds(key.conoid)
     })
 }
 

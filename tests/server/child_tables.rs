@@ -166,7 +166,8 @@ fn where_a_foreign_key_leaves_no_rows_behind_nothing_is_looked_for() {
     w.rule("Order", "Clerk", "{read,write,create}");
     w.sql(
         "DELETE FROM note; INSERT INTO orders VALUES ('O-3');
-         ALTER TABLE line ADD FOREIGN KEY (orders) REFERENCES orders ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED;",
+         ALTER TABLE line ADD FOREIGN KEY (orders) REFERENCES orders ON DELETE CASCADE ON UPDATE CASCADE
+             DEFERRABLE INITIALLY DEFERRED;",
     );
     let waiting = "INSERT INTO line VALUES (7, 'O-7', 'tin'); SET ROLE";
     let app = w.app_role.clone();

@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::attempts::wait_until;
-use crate::support::{World, names, one, refused, refused_with, texts};
+use crate::support::{World, attempt, names, one, refused, refused_with, texts};
 use postgres::Client;
 
 const ANN: &str = "ann@erp.test";
@@ -102,6 +102,25 @@ fn a_new_document_fires_one_while_child_rows_could_wait_for_it() {
     assert_eq!(refused_with(&mut c, waited_for), "42501");
     w.sql("ALTER TABLE line ADD CONSTRAINT of_note FOREIGN KEY (note) REFERENCES note NOT VALID");
     assert_eq!(refused_with(&mut c, waited_for), "42501");
+    // One that waits for the end of the transaction lets rows wait as long, unless it takes them along at once.
+    let (deleted, renamed) =
+        ("DELETE FROM note WHERE name = 'A'", "UPDATE note SET name = 'X' WHERE name = 'A'");
+    let along = "ON DELETE CASCADE ON UPDATE CASCADE";
+    for (actions, gone, outcome) in [
+        ("", deleted, "42501"),
+        ("ON DELETE CASCADE", renamed, "42501"),
+        (along, deleted, "ok"),
+        (along, renamed, "ok"),
+    ] {
+        w.sql(&format!(
+            "DELETE FROM line; INSERT INTO line VALUES (1, 'A'); ALTER TABLE line DROP CONSTRAINT of_note,
+                 ADD CONSTRAINT of_note FOREIGN KEY (note) REFERENCES note {actions} DEFERRABLE"
+        ));
+        let exchange = format!("BEGIN; SET CONSTRAINTS ALL DEFERRED; {gone}; INSERT INTO note VALUES ('A')");
+        let result = attempt(&mut c, &exchange).map_or_else(|error| error.sqlstate, |_| "ok".to_owned());
+        assert_eq!(result, outcome, "{actions}: {gone}");
+        c.batch_execute("ROLLBACK").unwrap();
+    }
 }
 
 // What would be missed
