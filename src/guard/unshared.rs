@@ -1,9 +1,10 @@
 //! Doctypes of which nothing is shared: known without looking, until somebody begins to share.
 //!
-//! Whoever shares a document locks it, writes the share, and tells every backend at once (`docperm_share_changed` in
-//! [`catalog::triggers`](crate::catalog::triggers)), all before he commits. Whoever deletes the document waits for that lock. So he has
-//! been told by the time he has deleted it, unless he looked after the share was written; and who looks here sees shares
-//! that are not committed.
+//! Whoever shares a document by docperm.share() locks it, writes the share, and tells every backend at once
+//! (`docperm_share_changed` in [`catalog::triggers`](crate::catalog::triggers)), all before he commits. Whoever deletes the document
+//! waits for that lock. So he has been told by the time he has deleted it, unless he looked after the share was written; and
+//! who looks here sees shares that are not committed. An administrator's INSERT into docperm.shares locks nothing, and may
+//! name a document that is not there.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
