@@ -298,7 +298,7 @@ fn it_is_planned_like_the_query_that_one_would_write() {
         assert!(explain(&mut h, joined).contains("employee_grade_key"), "{}", explain(&mut h, joined));
         w.allow(HR, "Company", "B");
         let plan = explain(&mut h, "SELECT * FROM staff WHERE title = 'Cook'");
-        assert_eq!(plan.matches("{B,").count(), 1, "the condition is there once: {plan}");
+        assert_eq!(plan.matches(",B}").count(), 1, "the condition is there once: {plan}");
     }
 }
 
