@@ -55,14 +55,7 @@ fn copy_document(target: &Target, key: &str) -> String {
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let closed = closed(target, table, &target.doctype);
-    let copied = table.attributes().iter().filter(|attribute| {
-        is_stored(attribute)
-            && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
-            && !closed.contains(attribute_name(attribute))
-    });
-    let mut columns: Vec<String> =
-        copied.map(|attribute| values::quoted(attribute_name(attribute))).collect();
+    let mut columns = copied_columns(target, table, &target.doctype, &written);
     let mut values: Vec<String> = columns.iter().map(|column| format!("t.{column}")).collect();
     let mut add = |column: &str, value: String| {
         columns.push(values::quoted(column));
@@ -153,14 +146,7 @@ fn copy_rows_of(target: &Target, child: &Doctype, parentage: &Parentage, key: &s
         stamps.modified.as_ref(),
         stamps.modified_by.as_ref(),
     ];
-    let closed = closed(target, &table, &child.name);
-    let copied = table.attributes().iter().filter(|attribute| {
-        is_stored(attribute)
-            && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
-            && !closed.contains(attribute_name(attribute))
-    });
-    let mut columns: Vec<String> =
-        copied.map(|attribute| values::quoted(attribute_name(attribute))).collect();
+    let mut columns = copied_columns(target, &table, &child.name, &written);
     let mut values: Vec<String> = columns.iter().map(|column| format!("t.{column}")).collect();
     columns.push(values::quoted(&parentage.column));
     values.push(cast("$2", table.registered_attribute(&parentage.column, &child.name)));
@@ -207,6 +193,18 @@ fn has_default(attribute: &pg_sys::FormData_pg_attribute) -> bool {
 /// Holds what an INSERT may say: it is not dropped, generated, or an identity.
 fn is_stored(attribute: &pg_sys::FormData_pg_attribute) -> bool {
     !attribute.attisdropped && attribute.attgenerated == 0 && attribute.attidentity == 0
+}
+
+/// The columns that are copied as they are, quoted: all that are stored, but for those that are written anew and those that are
+/// closed to the acting user.
+fn copied_columns(target: &Target, table: &Table, doctype: &str, written: &[Option<&String>]) -> Vec<String> {
+    let closed = closed(target, table, doctype);
+    let copied = table.attributes().iter().filter(|attribute| {
+        is_stored(attribute)
+            && !written.iter().flatten().any(|column| *column == attribute_name(attribute))
+            && !closed.contains(attribute_name(attribute))
+    });
+    copied.map(|attribute| values::quoted(attribute_name(attribute))).collect()
 }
 
 /// The columns of the table that the acting user may not both read and write: what he cannot see is not copied for him.

@@ -4,6 +4,7 @@ use pgrx::pg_sys;
 
 use crate::catalog::cache;
 use crate::catalog::document::{ColumnValue, TypedRow};
+use crate::catalog::scan::attribute_named;
 use crate::entry_point::entry_point;
 use crate::fault::{Fault, OrRaise, SqlState};
 use crate::identity;
@@ -53,10 +54,9 @@ unsafe fn permits(row: pg_sys::HeapTupleHeader, doctype: &str, ptype: &str) -> b
         let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
         let tuple = &raw mut tuple;
         let column = |column: &str| {
-            let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
-                !attribute.attisdropped && crate::catalog::scan::attribute_name(attribute) == column
+            let Some(attribute) = attribute_named(attributes, column) else {
+                missing_column(doctype, column)
             };
-            let Some(attribute) = attributes.iter().find(is_wanted) else { missing_column(doctype, column) };
             let number = std::num::NonZeroUsize::new(attribute.attnum as usize);
             ColumnValue {
                 type_oid: attribute.atttypid,

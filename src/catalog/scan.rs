@@ -151,9 +151,7 @@ impl Table {
 
     /// The attribute called `column`.
     pub fn attribute(&self, column: &str) -> Option<&pg_sys::FormData_pg_attribute> {
-        self.attributes()
-            .iter()
-            .find(|attribute| !attribute.attisdropped && attribute_name(attribute) == column)
+        attribute_named(self.attributes(), column)
     }
 
     /// The attribute called `column`; an error that tells whose registration is stale if there is none.
@@ -491,6 +489,14 @@ unsafe extern "C-unwind" {
         lockmode: pg_sys::LOCKMODE,
         numparents: *mut *mut pg_sys::List,
     ) -> *mut pg_sys::List;
+}
+
+/// The one of a table's attributes that is called `column`.
+pub fn attribute_named<'a>(
+    attributes: &'a [pg_sys::FormData_pg_attribute],
+    column: &str,
+) -> Option<&'a pg_sys::FormData_pg_attribute> {
+    attributes.iter().find(|attribute| !attribute.attisdropped && attribute_name(attribute) == column)
 }
 
 /// An attribute's name.

@@ -3,6 +3,7 @@
 use pgrx::pg_sys;
 
 use super::load::Site;
+use super::scan::attribute_named;
 use super::settings::Fixed;
 use super::transition::{TransitionRows, TriggerRow, Values};
 use super::values;
@@ -34,11 +35,8 @@ impl<'a> TriggerCall<'a> {
 
     /// The argument that CREATE TRIGGER named first.
     pub fn argument(&self) -> Option<&'a str> {
-        // SAFETY: tgargs holds tgnargs NUL-terminated strings.
-        unsafe {
-            let trigger = &*self.0.tg_trigger;
-            if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
-        }
+        // SAFETY: the trigger lives as long as the call.
+        first_argument(unsafe { &*self.0.tg_trigger })
     }
 
     /// A column of the old and the new row, as far as there are such rows.
@@ -52,8 +50,7 @@ impl<'a> TriggerCall<'a> {
         unsafe {
             let descriptor = (*self.0.tg_relation).rd_att;
             let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-            let attribute =
-                attributes.iter().find(|attribute| super::scan::attribute_name(attribute) == column)?;
+            let attribute = attribute_named(attributes, column)?;
             let number = std::num::NonZeroUsize::new(attribute.attnum as usize)?;
             let datum = pgrx::htup::heap_getattr_raw(row, number, descriptor)?;
             Some(values::text_of(datum, attribute.atttypid))
@@ -118,10 +115,7 @@ impl<'a> TriggerCall<'a> {
 
     /// A column of the table; an error that tells whose registration is stale if there is none.
     pub fn attribute(&self, column: &str, doctype: &str) -> &pg_sys::FormData_pg_attribute {
-        let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
-            !attribute.attisdropped && super::scan::attribute_name(attribute) == column
-        };
-        self.attributes().iter().find(is_wanted).unwrap_or_else(|| missing_column(doctype, column))
+        attribute_named(self.attributes(), column).unwrap_or_else(|| missing_column(doctype, column))
     }
 
     /// The table's columns, dropped ones included.
@@ -172,6 +166,14 @@ impl<'a> TriggerCall<'a> {
     /// What an AFTER trigger returns.
     pub fn done(&self) -> pg_sys::Datum {
         pg_sys::Datum::from(0)
+    }
+}
+
+/// The argument that CREATE TRIGGER named first.
+pub fn first_argument(trigger: &pg_sys::Trigger) -> Option<&str> {
+    // SAFETY: tgargs holds tgnargs NUL-terminated strings.
+    unsafe {
+        if trigger.tgnargs < 1 { None } else { std::ffi::CStr::from_ptr(*trigger.tgargs).to_str().ok() }
     }
 }
 

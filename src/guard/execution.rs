@@ -58,10 +58,8 @@ pub fn who_set_off_foreign_keys() -> pg_sys::Oid {
 
 /// Whether a foreign key does what is being done: ON DELETE CASCADE and the like.
 pub fn is_of_foreign_key() -> bool {
-    let (mut role, mut context) = (pg_sys::InvalidOid, 0);
-    // SAFETY: reads variables of the backend. Only foreign keys (ri_triggers.c) do without row security for a table's owner.
-    unsafe { pg_sys::GetUserIdAndSecContext(&mut role, &mut context) }
-    context & pg_sys::SECURITY_NOFORCE_RLS as c_int != 0
+    // SAFETY: reads a variable of the backend. Only foreign keys (ri_triggers.c) do without row security for a table's owner.
+    unsafe { pg_sys::InNoForceRLSOperation() }
 }
 
 /// Installs the hooks.

@@ -12,13 +12,15 @@
 //!   that are not there, or not certainly the same.
 
 use std::ffi::CStr;
+use std::rc::Rc;
 
 use pgrx::{PgList, pg_sys};
 
 use super::{orphans, shares, unshared};
 use crate::catalog::cache;
 use crate::catalog::load::Site;
-use crate::catalog::scan::attribute_name;
+use crate::catalog::scan::attribute_named;
+use crate::catalog::trigger_call::first_argument;
 
 /// Takes the triggers that have nothing to do out of a query that has just been started.
 ///
@@ -127,7 +129,7 @@ impl Target {
     unsafe fn is_idle(&self, event: u32) -> bool {
         // SAFETY: as of `silence`.
         unsafe {
-            let mut concerned = self.all().filter(|trigger| {
+            let concerned = self.all().filter(|trigger| {
                 let kind = trigger.tgtype as u32;
                 let is_after_statement = kind
                     & (pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_INSTEAD)
@@ -135,14 +137,7 @@ impl Target {
                 let has_transition_table = !trigger.tgoldtable.is_null() || !trigger.tgnewtable.is_null();
                 kind & event != 0 && (is_after_statement || has_transition_table)
             });
-            let (Some(only), None) = (concerned.next(), concerned.next()) else { return false };
-            if !has_own_name(only) {
-                return false;
-            }
-            let site = cache::site();
-            let Some(doctype) = argument(only).filter(|doctype| self.holds(&site, doctype)) else {
-                return false;
-            };
+            let Some((only, doctype, site)) = self.only_of(concerned) else { return false };
             let functions = &site.trigger_functions;
             match event {
                 pg_sys::TRIGGER_TYPE_INSERT => {
@@ -162,25 +157,32 @@ impl Target {
     unsafe fn keeps_constants(&self) -> bool {
         // SAFETY: as of `silence`.
         unsafe {
-            let mut after = self.all().filter(|trigger| {
+            let after = self.all().filter(|trigger| {
                 let kind = trigger.tgtype as u32;
                 kind & pg_sys::TRIGGER_TYPE_BEFORE == 0
                     && kind & pg_sys::TRIGGER_TYPE_ROW != 0
                     && kind & pg_sys::TRIGGER_TYPE_UPDATE != 0
             });
-            let (Some(only), None) = (after.next(), after.next()) else { return false };
-            if !has_own_name(only) {
-                return false;
-            }
-            let site = cache::site();
-            let Some(doctype) = argument(only).filter(|doctype| self.holds(&site, doctype)) else {
-                return false;
-            };
+            let Some((only, doctype, site)) = self.only_of(after) else { return false };
             let doctype = &site.model.doctypes[doctype];
             let constants = doctype.owner_column.iter().chain(&doctype.stamps.creation);
             only.tgfoid == site.trigger_functions.keep_constants
                 && self.keeps(&site, &constants.map(String::as_str).collect::<Vec<_>>())
         }
+    }
+
+    /// The trigger, if it is the only one, and docperm's for the doctype whose table this is.
+    fn only_of<'t>(
+        &self,
+        mut triggers: impl Iterator<Item = &'t pg_sys::Trigger>,
+    ) -> Option<(&'t pg_sys::Trigger, &'t str, Rc<Site>)> {
+        let only = triggers.next().filter(|trigger| has_own_name(trigger))?;
+        if triggers.next().is_some() {
+            return None;
+        }
+        let site = cache::site();
+        let doctype = first_argument(only).filter(|doctype| self.holds(&site, doctype))?;
+        Some((only, doctype, site))
     }
 
     /// The UPDATE leaves these columns as they are.
@@ -244,7 +246,7 @@ impl Target {
             let watching = self.all().filter(|trigger| {
                 trigger.tgfoid == function && trigger.tgtype as u32 & pg_sys::TRIGGER_TYPE_DELETE != 0
             });
-            watching.filter_map(argument).map(str::to_owned).collect()
+            watching.filter_map(first_argument).map(str::to_owned).collect()
         }
     }
 
@@ -261,8 +263,7 @@ impl Target {
         unsafe {
             let descriptor = (*self.relation).rd_att;
             let attributes = (*descriptor).attrs.as_slice((*descriptor).natts as usize);
-            let found = attributes.iter().find(|a| !a.attisdropped && attribute_name(a) == column);
-            found.map(|attribute| attribute.attnum)
+            attribute_named(attributes, column).map(|attribute| attribute.attnum)
         }
     }
 }
@@ -273,10 +274,4 @@ fn has_own_name(trigger: &pg_sys::Trigger) -> bool {
     // SAFETY: NUL-terminated.
     let name = unsafe { CStr::from_ptr(trigger.tgname) }.to_bytes();
     name.starts_with(b"docperm_document_") || name == b"docperm_keep_constants"
-}
-
-/// The first argument that CREATE TRIGGER named.
-fn argument(trigger: &pg_sys::Trigger) -> Option<&str> {
-    // SAFETY: tgargs holds tgnargs NUL-terminated strings.
-    unsafe { if trigger.tgnargs < 1 { None } else { CStr::from_ptr(*trigger.tgargs).to_str().ok() } }
 }

@@ -7,7 +7,7 @@ use pgrx::pg_sys;
 use super::table::Column;
 use crate::catalog::cache::Authority;
 use crate::catalog::document::{ColumnValue, TypedRow};
-use crate::catalog::scan::attribute_name;
+use crate::catalog::scan::attribute_named;
 use crate::catalog::trigger_call::TriggerCall;
 use crate::catalog::values;
 use crate::fault::{Fault, SqlState};
@@ -195,10 +195,7 @@ impl TriggerRow {
         TypedRow::new(authority, doctype, move |column| {
             // SAFETY: the descriptor of an open relation.
             let attributes = unsafe { (*self.descriptor).attrs.as_slice((*self.descriptor).natts as usize) };
-            let is_wanted = |attribute: &&pg_sys::FormData_pg_attribute| {
-                !attribute.attisdropped && attribute_name(attribute) == column
-            };
-            let Some(attribute) = attributes.iter().find(is_wanted) else {
+            let Some(attribute) = attribute_named(attributes, column) else {
                 super::table::missing_column(doctype, column)
             };
             ColumnValue {
